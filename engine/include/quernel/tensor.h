@@ -1,0 +1,29 @@
+/* Element types and shapes. */
+#ifndef QUERNEL_TENSOR_H
+#define QUERNEL_TENSOR_H
+
+#include <quernel/status.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum qn_dtype { QN_F32, QN_F16, QN_BF16, QN_I32, QN_U8, QN_DTYPE_COUNT } qn_dtype;
+
+enum { QN_MAX_RANK = 4 };
+
+/* Row-major: dim[rank - 1] is contiguous. Rank 0 is a scalar. */
+typedef struct qn_shape {
+    int rank;
+    int64_t dim[QN_MAX_RANK];
+} qn_shape;
+
+/* "f32", static storage. */
+QN_API const char *qn_dtype_name(qn_dtype dtype);
+QN_API int qn_dtype_bytes(qn_dtype dtype);
+
+/* qn_shape_make(2, 3, 4) is [3, 4]. */
+QN_API qn_shape qn_shape_make(int rank, ...);
+QN_API bool qn_shape_equal(const qn_shape *a, const qn_shape *b);
+/* Product of the dimensions (1 for a scalar). Shapes made by the library never overflow. */
+QN_API int64_t qn_shape_elements(const qn_shape *shape);
+
+#endif
