@@ -12,9 +12,6 @@
 
 enum {
     MAX_KEY = 65535,
-    MIN_ALIGNMENT = 8, /* by the specification; it also keeps tensor data aligned for any element */
-    MAX_ALIGNMENT = 1 << 20,
-    DEFAULT_ALIGNMENT = 32,
     SHOWN = 80,           /* how much of a name a message shows */
     MIN_VALUE_BYTES = 14, /* length, one character, type, one byte */
     MIN_TENSOR_BYTES = 25 /* length, one character, rank 0, type, offset */
@@ -232,8 +229,8 @@ static qn_status take_shape(reader *from, qn_gguf_tensor *tensor)
     return QN_OK;
 }
 
-/* One line of the tensor table. *expected is the running sum of padded sizes: ggml demands that each
- * offset equals it, which also rules out overlap. */
+/* One line of the tensor table. *expected is the running sum of padded sizes: ggml demands that
+ * each offset equals it, which also rules out overlap. */
 static qn_status take_tensor(reader *from, qn_gguf_tensor *tensor, uint64_t *expected)
 {
     const qn_gguf *gguf = from->gguf;
@@ -291,7 +288,7 @@ static qn_status place_tensors(const reader *from)
 {
     qn_gguf *gguf = from->gguf;
     uint64_t start;
-    if (!qn__pad_u64(from->at, gguf->alignment, &start)) return bad(from, "no room for tensor data");
+    if (!qn__pad_u64(from->at, gguf->alignment, &start)) return bad(from, "no room for tensors");
     uint64_t room = start < gguf->bytes ? gguf->bytes - start : 0;
     for (size_t i = 0; i < gguf->tensor_count; i++) {
         qn_gguf_tensor *tensor = &gguf->tensors[i];
@@ -303,22 +300,6 @@ static qn_status place_tensors(const reader *from)
                             gguf->map.path, tensor->name, tensor->offset + tensor->bytes, room);
         tensor->data = gguf->data + start + tensor->offset;
     }
-    return QN_OK;
-}
-
-static qn_status read_alignment(qn_gguf *gguf)
-{
-    const qn_gguf_value *value = qn__gguf_find(gguf, "general.alignment");
-    gguf->alignment = DEFAULT_ALIGNMENT;
-    if (!value) return QN_OK;
-    if (value->type != QN_GGUF_U32)
-        return qn__fail(QN_BAD_DATA, "%s: general.alignment is %s, not u32", gguf->map.path,
-                        qn__gguf_type_name((uint32_t)value->type));
-    uint32_t alignment = (uint32_t)qn__gguf_element_i64(value, 0);
-    if (alignment < MIN_ALIGNMENT || alignment > MAX_ALIGNMENT || (alignment & (alignment - 1)))
-        return qn__fail(QN_BAD_DATA, "%s: general.alignment is %u, not a power of two in [%d, %d]",
-                        gguf->map.path, alignment, MIN_ALIGNMENT, MAX_ALIGNMENT);
-    gguf->alignment = alignment;
     return QN_OK;
 }
 
@@ -354,7 +335,7 @@ static qn_status read_all(reader *from)
                         " tensors cannot lie in %" PRIu64 " bytes", gguf->map.path, values,
                         tensors, room);
     QN_TRY(take_values(from, values));
-    QN_TRY(read_alignment(gguf));
+    QN_TRY(qn__gguf_read_alignment(gguf));
     QN_TRY(take_tensors(from, tensors));
     return place_tensors(from);
 }

@@ -28,4 +28,7 @@ struct qn_gguf {
     qn_name_index names;
 };
 
+/* Check general.alignment, or take the default. */
+qn_status qn__gguf_read_alignment(qn_gguf *gguf) QN_MUST_USE;
+
 #endif

@@ -172,3 +172,25 @@ const qn_gguf_tensor *qn__gguf_tensor(const qn_gguf *gguf, const char *name)
     int64_t found = qn__name_index_find(&gguf->names, name, strlen(name));
     return found == QN_NAME_ABSENT ? NULL : &gguf->tensors[found];
 }
+
+enum {
+    MIN_ALIGNMENT = 8, /* by the specification; it also keeps tensor data aligned for any element */
+    MAX_ALIGNMENT = 1 << 20,
+    DEFAULT_ALIGNMENT = 32
+};
+
+qn_status qn__gguf_read_alignment(qn_gguf *gguf)
+{
+    const qn_gguf_value *value = qn__gguf_find(gguf, "general.alignment");
+    gguf->alignment = DEFAULT_ALIGNMENT;
+    if (!value) return QN_OK;
+    if (value->type != QN_GGUF_U32)
+        return qn__fail(QN_BAD_DATA, "%s: general.alignment is %s, not u32", gguf->map.path,
+                        qn__gguf_type_name((uint32_t)value->type));
+    uint32_t alignment = (uint32_t)qn__gguf_element_i64(value, 0);
+    if (alignment < MIN_ALIGNMENT || alignment > MAX_ALIGNMENT || (alignment & (alignment - 1)))
+        return qn__fail(QN_BAD_DATA, "%s: general.alignment is %u, not a power of two in [%d, %d]",
+                        gguf->map.path, alignment, MIN_ALIGNMENT, MAX_ALIGNMENT);
+    gguf->alignment = alignment;
+    return QN_OK;
+}
