@@ -1,0 +1,3 @@
+/* GELU, one element an item. */
+#define QN_W 1
+#include "gelu.clh"

@@ -1,0 +1,3 @@
+/* RMS norm for CPUs: a row in float16 vectors. */
+#define QN_W 16
+#include "rms_norm.clh"

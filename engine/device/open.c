@@ -1,0 +1,196 @@
+/* Opening and closing; the records of all devices; OpenCL's error codes in words. */
+#include "device/opencl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    cl_int code;
+    const char *name;
+} code_names[] = {
+    {-1, "CL_DEVICE_NOT_FOUND"}, {-2, "CL_DEVICE_NOT_AVAILABLE"}, {-3, "CL_COMPILER_NOT_AVAILABLE"},
+    {-4, "CL_MEM_OBJECT_ALLOCATION_FAILURE"}, {-5, "CL_OUT_OF_RESOURCES"},
+    {-6, "CL_OUT_OF_HOST_MEMORY"}, {-7, "CL_PROFILING_INFO_NOT_AVAILABLE"}, {-11, "CL_BUILD_PROGRAM_FAILURE"},
+    {-14, "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"}, {-30, "CL_INVALID_VALUE"},
+    {-33, "CL_INVALID_DEVICE"}, {-34, "CL_INVALID_CONTEXT"}, {-36, "CL_INVALID_COMMAND_QUEUE"},
+    {-38, "CL_INVALID_MEM_OBJECT"}, {-42, "CL_INVALID_BINARY"}, {-43, "CL_INVALID_BUILD_OPTIONS"},
+    {-44, "CL_INVALID_PROGRAM"}, {-45, "CL_INVALID_PROGRAM_EXECUTABLE"}, {-46, "CL_INVALID_KERNEL_NAME"},
+    {-48, "CL_INVALID_KERNEL"}, {-49, "CL_INVALID_ARG_INDEX"}, {-50, "CL_INVALID_ARG_VALUE"},
+    {-51, "CL_INVALID_ARG_SIZE"}, {-52, "CL_INVALID_KERNEL_ARGS"}, {-54, "CL_INVALID_WORK_GROUP_SIZE"},
+    {-55, "CL_INVALID_WORK_ITEM_SIZE"}, {-61, "CL_INVALID_BUFFER_SIZE"}, {-63, "CL_INVALID_GLOBAL_WORK_SIZE"},
+    {-1001, "CL_PLATFORM_NOT_FOUND_KHR"},
+};
+
+const char *qn__cl_text(cl_int code)
+{
+    static _Thread_local char text[96];
+    const char *name = "OpenCL error";
+    for (size_t i = 0; i < sizeof code_names / sizeof code_names[0]; i++)
+        if (code_names[i].code == code) name = code_names[i].name;
+    snprintf(text, sizeof text, "%s (%d)", name, (int)code);
+    return text;
+}
+
+qn_status qn__cl_fail(cl_int code, const char *call, const char *device_name)
+{
+    bool memory = code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES ||
+                  code == CL_OUT_OF_HOST_MEMORY;
+    bool lost = code == CL_DEVICE_NOT_AVAILABLE || code == CL_INVALID_COMMAND_QUEUE;
+    int length = 0; /* the call's name without its arguments */
+    while (call[length] && call[length] != '(') length++;
+    return qn__fail(memory ? QN_OUT_OF_DEVICE_MEMORY : lost ? QN_NO_DEVICE : QN_INTERNAL,
+                    "%s: %.*s failed: %s", device_name, length, call, qn__cl_text(code));
+}
+
+qn_status qn__device_open_found(const qn_found *found, bool profile, qn_device **device)
+{
+    cl_int code;
+    *device = NULL;
+    qn_device *d = calloc(1, sizeof *d);
+    if (!d) return qn__fail(QN_OS_ERROR, "out of memory");
+    d->id = found->id;
+    d->caps = found->caps;
+    d->profile = profile;
+    cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)found->platform, 0};
+    d->context = clCreateContext(properties, 1, &d->id, NULL, NULL, &code);
+    if (code != CL_SUCCESS) {
+        free(d);
+        return qn__cl_fail(code, "clCreateContext", found->caps.name);
+    }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* the only call OpenCL 1.2 devices have */
+    d->queue = clCreateCommandQueue(d->context, d->id, profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+#pragma GCC diagnostic pop
+    if (code != CL_SUCCESS) {
+        qn_device_close(&d);
+        return qn__cl_fail(code, "clCreateCommandQueue", found->caps.name);
+    }
+    qn_status status = qn__buffer_create(d, 256, "placeholder", &d->nothing);
+    if (status != QN_OK) {
+        qn_device_close(&d);
+        return status;
+    }
+    *device = d;
+    return QN_OK;
+}
+
+qn_status qn_device_open(const qn_device_options *options, qn_device **device)
+{
+    static const qn_device_options defaults = {.size = sizeof defaults};
+    qn_found *found;
+    int count, index;
+    char why[128];
+    *device = NULL;
+    if (!options) options = &defaults;
+    QN_CHECK(options->size == sizeof *options, "qn_device_options.size is %u, this library's is %zu",
+             options->size, sizeof *options);
+    QN_TRY(qn__discover(&found, &count));
+    qn_status status = qn__select(found, count, options->selector, &index, why, sizeof why);
+    if (status == QN_OK) status = qn__probe_all(&found[index].caps, index);
+    if (status == QN_OK) {
+        qn__peaks_cached(&found[index].caps);
+        status = qn__device_open_found(&found[index], options->profile, device);
+    }
+    free(found);
+    return status;
+}
+
+void qn_device_close(qn_device **device)
+{
+    qn_device *d = *device;
+    if (!d) return;
+    if (d->queue) clFinish(d->queue);
+    for (int i = 0; i < d->launch_count; i++) clReleaseEvent(d->launches[i].event);
+    free(d->launches);
+    qn__programs_free(d);
+    qn__buffer_destroy(&d->nothing);
+    if (d->queue) clReleaseCommandQueue(d->queue);
+    if (d->context) clReleaseContext(d->context);
+    free(d);
+    *device = NULL;
+}
+
+const char *qn_device_name(const qn_device *device)
+{
+    return device->caps.name;
+}
+
+const qn_caps *qn__device_caps(const qn_device *device)
+{
+    return &device->caps;
+}
+
+qn_buffer *qn__device_nothing(qn_device *device)
+{
+    return device->nothing;
+}
+
+void qn_device_memory(const qn_device *device, uint64_t *now, uint64_t *peak)
+{
+    if (now) *now = device->bytes_now;
+    if (peak) *peak = device->bytes_peak;
+}
+
+void qn_free(void *pointer)
+{
+    free(pointer);
+}
+
+static qn_status dump(json_t *value, char **json)
+{
+    *json = value ? json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+    json_decref(value);
+    return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}
+
+qn_status qn_device_record(qn_device *device, char **json)
+{
+    *json = NULL;
+    if (device->caps.peak_gflops <= 0) {
+        qn_peaks peaks;
+        QN_TRY(qn_device_measure(device, &peaks));
+    }
+    return dump(qn__caps_to_json(&device->caps), json);
+}
+
+static void add_record(json_t *list, const qn_found *found, int index, bool measure)
+{
+    qn_found row = *found;
+    const char *problem = NULL;
+    qn_device *device = NULL;
+    qn_peaks peaks;
+    if (qn__probe_all(&row.caps, index) != QN_OK) problem = qn_last_error();
+    if (!qn__peaks_cached(&row.caps) && measure && !row.caps.software_rasteriser) {
+        if (qn__device_open_found(&row, false, &device) == QN_OK &&
+            qn_device_measure(device, &peaks) == QN_OK)
+            row.caps = device->caps;
+        else
+            problem = qn_last_error();
+        qn_device_close(&device);
+    }
+    json_t *record = qn__caps_to_json(&row.caps);
+    json_object_set_new(record, "index", json_integer(index));
+    if (problem) json_object_set_new(record, "problem", json_string(problem));
+    json_array_append_new(list, record);
+}
+
+qn_status qn_devices_json(bool measure, char **json)
+{
+    qn_found *found;
+    int count, index = -1;
+    char why[512];
+    *json = NULL;
+    QN_TRY(qn__discover(&found, &count));
+    json_t *root = json_object(), *list = json_array(), *advice = json_array();
+    for (int i = 0; i < count; i++) add_record(list, &found[i], i, measure);
+    if (qn__select(found, count, NULL, &index, why, sizeof why) != QN_OK)
+        snprintf(why, sizeof why, "%s", qn_last_error());
+    qn__advice(advice, count);
+    free(found);
+    json_object_set_new(root, "devices", list);
+    json_object_set_new(root, "default", index >= 0 ? json_integer(index) : json_null());
+    json_object_set_new(root, "why", json_string(why));
+    json_object_set_new(root, "advice", advice);
+    return dump(root, json);
+}

@@ -1,0 +1,214 @@
+/* Measured peaks: what percentages are percentages of. */
+#include "device/opencl.h"
+
+#include "base/fs.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { CHAINS = 16, ROUNDS = 7 };
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* ---- the same loop in host C ---- */
+
+typedef float vector16 __attribute__((vector_size(64)));
+
+typedef struct host_part {
+    int rounds;
+    float a, b;
+    float out;
+} host_part;
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f,fma")))
+static void host_loop_512(host_part *part)
+{
+    vector16 x[CHAINS], a = part->a - (vector16){0}, b = part->b - (vector16){0};
+    for (int j = 0; j < CHAINS; j++) x[j] = a + (float)j;
+    for (int i = 0; i < part->rounds; i++) {
+#pragma GCC unroll 16
+        for (int j = 0; j < CHAINS; j++)
+            __asm__("vfmadd213ps %2, %1, %0" : "+v"(x[j]) : "v"(b), "v"(a));
+    }
+    for (int j = 1; j < CHAINS; j++) x[0] += x[j];
+    part->out = x[0][0];
+}
+
+static void *host_thread(void *part)
+{
+    host_loop_512(part);
+    return NULL;
+}
+
+static bool host_can(void)
+{
+    return __builtin_cpu_supports("avx512f");
+}
+#else
+static void *host_thread(void *part)
+{
+    return part;
+}
+
+static bool host_can(void)
+{
+    return false;
+}
+#endif
+
+/* GFLOP/s of the host loop on `threads` threads; 0 where there is no host loop for this CPU. */
+static double host_gflops(int threads, int rounds)
+{
+    pthread_t ids[256];
+    host_part parts[256];
+    double best = 0;
+    if (!host_can()) return 0;
+    if (threads > 256) threads = 256;
+    for (int try = 0; try < ROUNDS; try++) {
+        double start = seconds_now();
+        int started = 0;
+        for (; started < threads; started++) {
+            parts[started] = (host_part){.rounds = rounds, .a = 1e-6f, .b = 0.999f};
+            if (pthread_create(&ids[started], NULL, host_thread, &parts[started]) != 0) break;
+        }
+        for (int i = 0; i < started; i++) pthread_join(ids[i], NULL);
+        double rate = 2.0 * 16 * CHAINS * rounds * started / (seconds_now() - start) * 1e-9;
+        if (rate > best) best = rate;
+    }
+    return best;
+}
+
+/* ---- the device ---- */
+
+static qn_status time_launch(qn_device *device, qn_kernel *kernel, size_t items, size_t local, double *best)
+{
+    size_t groups = items / local;
+    QN_TRY(qn__device_launch(device, kernel, 1, &groups, &local, 0)); /* warm */
+    QN_TRY(qn__device_finish(device));
+    *best = 1e30;
+    for (int try = 0; try < ROUNDS; try++) {
+        double start = seconds_now();
+        QN_TRY(qn__device_launch(device, kernel, 1, &groups, &local, 0));
+        QN_TRY(qn__device_finish(device));
+        double took = seconds_now() - start;
+        if (took < *best) *best = took;
+    }
+    return qn__device_times(device, NULL, NULL);
+}
+
+static qn_status set_args(qn_kernel *kernel, const qn_buffer *out, const qn_buffer *in)
+{
+    const uint64_t zero = 0;
+    QN_TRY(qn__kernel_arg_buffer(kernel, 0, out));
+    QN_TRY(qn__kernel_arg(kernel, 1, sizeof zero, &zero));
+    if (!in) return QN_OK;
+    QN_TRY(qn__kernel_arg_buffer(kernel, 2, in));
+    return qn__kernel_arg(kernel, 3, sizeof zero, &zero);
+}
+
+static qn_status measure_fma(qn_device *device, qn_buffer *out, bool wide, size_t items, double *gflops,
+                             int *rounds_used)
+{
+    char options[64];
+    qn_kernel *kernel;
+    const float a = 1e-6f, b = 0.999f;
+    int width = wide ? 16 : 1;
+    double took = 0;
+    snprintf(options, sizeof options, "-DQN_W=%d -DQN_CHAINS=%d", width, CHAINS);
+    QN_TRY(qn__device_kernel(device, "peak.cl", options, "peak_fma", &kernel));
+    QN_TRY(set_args(kernel, out, NULL));
+    QN_TRY(qn__kernel_arg(kernel, 3, sizeof a, &a));
+    QN_TRY(qn__kernel_arg(kernel, 4, sizeof b, &b));
+    for (int rounds = 1 << 10;; rounds *= 4) { /* long enough that the launch does not count */
+        QN_TRY(qn__kernel_arg(kernel, 2, sizeof rounds, &rounds));
+        QN_TRY(time_launch(device, kernel, items, wide ? 1 : 64, &took));
+        *rounds_used = rounds;
+        if (took > 0.02 || rounds >= 1 << 24) break;
+    }
+    *gflops = 2.0 * width * CHAINS * *rounds_used * (double)items / took * 1e-9;
+    return QN_OK;
+}
+
+static qn_status measure_read(qn_device *device, qn_buffer *out, bool wide, size_t items, double *gbytes)
+{
+    char options[64];
+    qn_kernel *kernel;
+    qn_buffer *data;
+    double took = 0;
+    uint64_t bytes = 512u << 20;
+    while (bytes > (8u << 20) && (bytes > device->caps.max_alloc_bytes || bytes > device->caps.global_bytes / 4))
+        bytes /= 2;
+    int width = wide ? 16 : 1;
+    uint64_t vectors = bytes / 4 / (uint64_t)width;
+    snprintf(options, sizeof options, "-DQN_W=%d -DQN_CHAINS=%d", width, CHAINS);
+    QN_TRY(qn__device_kernel(device, "peak.cl", options, "peak_read", &kernel));
+    QN_TRY(qn__buffer_create(device, bytes, "bandwidth measurement", &data));
+    qn_status status = set_args(kernel, out, data);
+    if (status == QN_OK) status = qn__kernel_arg(kernel, 4, sizeof vectors, &vectors);
+    if (status == QN_OK) status = time_launch(device, kernel, items, wide ? 1 : 64, &took);
+    qn__buffer_destroy(&data);
+    if (status == QN_OK) *gbytes = (double)bytes / took * 1e-9;
+    return status;
+}
+
+static char *peaks_path(const qn_caps *caps)
+{
+    char *cache, *path = NULL, name[64];
+    if (qn__cache_folder(&cache) != QN_OK) return NULL;
+    snprintf(name, sizeof name, "peaks-%016llx.json", (unsigned long long)qn__caps_key(caps));
+    path = qn__path_join(cache, name);
+    free(cache);
+    return path;
+}
+
+bool qn__peaks_cached(qn_caps *caps)
+{
+    char *path = peaks_path(caps);
+    json_t *root = NULL;
+    bool good = path && qn__is_file(path) && qn__json_load(path, &root) == QN_OK &&
+                qn__json_f64(root, path, "gflops", true, &caps->peak_gflops) == QN_OK &&
+                qn__json_f64(root, path, "gbytes_per_s", true, &caps->peak_gbytes) == QN_OK;
+    json_decref(root);
+    free(path);
+    return good;
+}
+
+static void keep(const qn_caps *caps)
+{
+    char *path = peaks_path(caps);
+    json_t *root = json_pack("{s:f,s:f}", "gflops", caps->peak_gflops, "gbytes_per_s", caps->peak_gbytes);
+    if (path && root && qn__json_save(path, root) != QN_OK)
+        qn__log(QN_LOG_WARN, "peaks not kept: %s", qn_last_error());
+    json_decref(root);
+    free(path);
+}
+
+qn_status qn_device_measure(qn_device *device, qn_peaks *peaks)
+{
+    qn_buffer *out;
+    qn_caps *caps = &device->caps;
+    bool wide = caps->type == QN_CPU && qn__proven(caps, QN_PROBE_VECTOR16);
+    size_t items = wide ? (size_t)caps->compute_units * 16 : (size_t)caps->compute_units * 2048;
+    int rounds = 0;
+    *peaks = (qn_peaks){0};
+    QN_TRY(qn__buffer_create(device, items * 64, "peak measurement", &out));
+    qn_status status = measure_fma(device, out, wide, items, &peaks->gflops, &rounds);
+    if (status == QN_OK) status = measure_read(device, out, wide, items, &peaks->gbytes_per_s);
+    qn__buffer_destroy(&out);
+    if (status != QN_OK) return status;
+    if (caps->type == QN_CPU) peaks->host_gflops = host_gflops(caps->compute_units, rounds * 16);
+    caps->peak_gflops = peaks->gflops;
+    caps->peak_gbytes = peaks->gbytes_per_s;
+    keep(caps);
+    return QN_OK;
+}

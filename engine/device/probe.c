@@ -1,0 +1,277 @@
+/* Probes: what a device can do is found by running a kernel and checking its numbers. The first run happens in a
+ * helper process, because a wrong guess can kill the process; verdicts are kept a device, driver and source. */
+#include "device/opencl.h"
+
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "numeric/half.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { ITEMS = 256, PROBE_TIMEOUT_S = 120 };
+
+static const struct {
+    const char *name, *file;
+} probes[] = {
+#define QN_PROBE(name, NAME, what) {#name, "probe_" #name ".cl"},
+#include "device/probes.def"
+#undef QN_PROBE
+};
+
+/* Four buffers, the kernel, and the arguments (buffer, 0) for each of `buffers`. */
+static qn_status run_kernel(qn_device *device, qn_probe_id probe, float data[4][ITEMS], int buffers,
+                            bool count_argument, size_t groups, size_t local)
+{
+    qn_buffer *memory[4] = {NULL};
+    qn_kernel *kernel;
+    char name[64];
+    const uint64_t zero = 0;
+    const int n = ITEMS;
+    qn_status status = QN_OK;
+    snprintf(name, sizeof name, "probe_%s", probes[probe].name);
+    QN_TRY(qn__device_kernel(device, probes[probe].file, "", name, &kernel));
+    for (int i = 0; i < buffers && status == QN_OK; i++) {
+        status = qn__buffer_create(device, sizeof data[0], "probe", &memory[i]);
+        if (status == QN_OK) status = qn__buffer_write(memory[i], 0, data[i], sizeof data[0]);
+        if (status == QN_OK) status = qn__kernel_arg_buffer(kernel, 2 * i, memory[i]);
+        if (status == QN_OK) status = qn__kernel_arg(kernel, 2 * i + 1, sizeof zero, &zero);
+    }
+    if (status == QN_OK && count_argument)
+        status = qn__kernel_arg(kernel, 2 * buffers, sizeof n, &n);
+    if (status == QN_OK) status = qn__device_launch(device, kernel, 1, &groups, &local, 0);
+    if (status == QN_OK) status = qn__buffer_read(memory[0], 0, data[0], sizeof data[0]);
+    for (int i = 0; i < buffers; i++) qn__buffer_destroy(&memory[i]);
+    return status;
+}
+
+static bool prove_basic(qn_device *device, float data[4][ITEMS])
+{
+    int a[ITEMS], out[ITEMS];
+    for (int i = 0; i < ITEMS; i++) a[i] = i * 7919 - 1000;
+    memcpy(data[1], a, sizeof a);
+    if (run_kernel(device, QN_PROBE_BASIC, data, 2, true, ITEMS / 64, 64) != QN_OK) return false;
+    memcpy(out, data[0], sizeof out);
+    for (int i = 0; i < ITEMS; i++)
+        if (out[i] != a[i] * 3 + (i ^ 5)) return false;
+    return true;
+}
+
+static bool prove_vector16(qn_device *device, float data[4][ITEMS])
+{
+    float want[ITEMS];
+    for (int i = 0; i < ITEMS; i++) { /* a * b is just not c: only a fused result keeps the difference */
+        data[1][i] = 1.0f + (float)(i + 1) * 0x1p-20f;
+        data[2][i] = 1.0f - (float)(i + 3) * 0x1p-21f;
+        data[3][i] = -data[1][i] * data[2][i];
+        want[i] = fmaf(data[1][i], data[2][i], data[3][i]);
+    }
+    if (run_kernel(device, QN_PROBE_VECTOR16, data, 4, false, ITEMS / 16, 1) != QN_OK) return false;
+    return memcmp(want, data[0], sizeof want) == 0;
+}
+
+static bool prove_local(qn_device *device, float data[4][ITEMS])
+{
+    for (int i = 0; i < ITEMS; i++) data[1][i] = (float)(i * i);
+    if (run_kernel(device, QN_PROBE_LOCAL, data, 2, false, ITEMS / 64, 64) != QN_OK) return false;
+    for (int i = 0; i < ITEMS; i++)
+        if (data[0][i] != data[1][i / 64 * 64 + 63 - i % 64]) return false;
+    return true;
+}
+
+static bool prove_half(qn_device *device, float data[4][ITEMS])
+{
+    for (int i = 0; i < ITEMS; i++)
+        data[2][i] = (i % 2 ? -1.0f : 1.0f) * ldexpf(1.0f + (float)(i * 37 % 255) / 255.0f, i % 48 - 30);
+    if (run_kernel(device, QN_PROBE_HALF, data, 3, false, ITEMS / 64, 64) != QN_OK) return false;
+    for (int i = 0; i < ITEMS; i++)
+        if (data[0][i] != qn__f16_to_f32(qn__f32_to_f16(data[2][i]))) return false;
+    return true;
+}
+
+qn_verdict qn__probe_run(qn_device *device, qn_probe_id probe)
+{
+    static bool (*const provers[])(qn_device *, float[4][ITEMS]) = {
+#define QN_PROBE(name, NAME, what) prove_##name,
+#include "device/probes.def"
+#undef QN_PROBE
+    };
+    float data[4][ITEMS];
+    memset(data, 0, sizeof data);
+    return provers[probe](device, data) ? QN_PROVEN : QN_REFUTED;
+}
+
+/* ---- the helper process ---- */
+
+/* Beside this library, beside the command, or where `cmake --install` puts it. */
+static bool find_helper(char *path, size_t bytes)
+{
+    const char *own = getenv("QN_PROBE");
+    Dl_info info;
+    char self[4096];
+    if (own && *own) {
+        snprintf(path, bytes, "%s", own);
+        return access(path, X_OK) == 0;
+    }
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length > 0) {
+        self[length] = 0;
+        char *slash = strrchr(self, '/');
+        const char *places[] = {"quernel-probe", "../quernel-probe", "../libexec/quernel/quernel-probe"};
+        for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
+            snprintf(path, bytes, "%.*s/%s", (int)(slash - self), self, places[i]);
+            if (access(path, X_OK) == 0) return true;
+        }
+    }
+    if (dladdr((const void *)(uintptr_t)find_helper, &info) && info.dli_fname) {
+        const char *slash = strrchr(info.dli_fname, '/');
+        const char *places[] = {"quernel-probe", "../libexec/quernel/quernel-probe",
+                                "../../libexec/quernel/quernel-probe"};
+        for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
+            snprintf(path, bytes, "%.*s/%s", (int)(slash - info.dli_fname), info.dli_fname, places[i]);
+            if (access(path, X_OK) == 0) return true;
+        }
+    }
+    snprintf(path, bytes, "%s", QN_PROBE_PATH);
+    return access(path, X_OK) == 0;
+}
+
+/* Run the helper for one probe: what it printed decides; silence, a crash or a hang is a refutation. */
+static qn_verdict ask_helper(const char *helper, int index, qn_probe_id probe)
+{
+    int ends[2];
+    pid_t pid;
+    char number[16], answer[64] = "";
+    posix_spawn_file_actions_t actions;
+    if (pipe2(ends, O_CLOEXEC) != 0) return QN_UNKNOWN;
+    snprintf(number, sizeof number, "%d", index);
+    char *argv[] = {(char *)(uintptr_t)helper, number, (char *)(uintptr_t)probes[probe].name, NULL};
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    int error = posix_spawn(&pid, helper, &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    if (error != 0) {
+        close(ends[0]);
+        return QN_UNKNOWN;
+    }
+    struct pollfd ready = {.fd = ends[0], .events = POLLIN};
+    if (poll(&ready, 1, PROBE_TIMEOUT_S * 1000) > 0) {
+        ssize_t got = read(ends[0], answer, sizeof answer - 1);
+        if (got > 0) answer[got] = 0;
+    } else {
+        kill(pid, SIGKILL);
+    }
+    close(ends[0]);
+    int state = 0;
+    while (waitpid(pid, &state, 0) < 0 && errno == EINTR) continue;
+    bool clean = WIFEXITED(state) && WEXITSTATUS(state) == 0;
+    return clean && strncmp(answer, "proven", 6) == 0 ? QN_PROVEN : QN_REFUTED;
+}
+
+static uint64_t verdict_key(const qn_caps *caps)
+{
+    uint64_t key = qn__caps_key(caps);
+    for (int i = 0; i < QN_PROBE_COUNT; i++) {
+        char *source;
+        if (qn__kernel_source(probes[i].file, &source) != QN_OK) continue;
+        key = qn__hash_seeded(source, strlen(source), key);
+        free(source);
+    }
+    return key;
+}
+
+static char *verdict_path(const qn_caps *caps)
+{
+    char *cache, *path = NULL, name[64];
+    if (qn__cache_folder(&cache) != QN_OK) return NULL;
+    snprintf(name, sizeof name, "probes-%016llx.json", (unsigned long long)verdict_key(caps));
+    path = qn__path_join(cache, name);
+    free(cache);
+    return path;
+}
+
+static bool load_verdicts(const char *path, qn_caps *caps)
+{
+    json_t *root;
+    bool whole = true;
+    if (!path || !qn__is_file(path) || qn__json_load(path, &root) != QN_OK) return false;
+    for (int i = 0; i < QN_PROBE_COUNT; i++) {
+        int64_t verdict = 0;
+        if (qn__json_i64(root, path, probes[i].name, true, QN_PROVEN, QN_REFUTED, &verdict) != QN_OK)
+            whole = false;
+        caps->probe[i] = (qn_verdict)verdict;
+    }
+    json_decref(root);
+    return whole;
+}
+
+static void save_verdicts(const char *path, const qn_caps *caps)
+{
+    json_t *root = json_object();
+    for (int i = 0; i < QN_PROBE_COUNT; i++) {
+        if (caps->probe[i] == QN_UNKNOWN) path = NULL; /* keep only what was really tried */
+        json_object_set_new(root, probes[i].name, json_integer(caps->probe[i]));
+    }
+    if (path && qn__json_save(path, root) != QN_OK)
+        qn__log(QN_LOG_WARN, "probe verdicts not kept: %s", qn_last_error());
+    json_decref(root);
+}
+
+qn_status qn__probe_all(qn_caps *caps, int index)
+{
+    char helper[4096];
+    char *path = verdict_path(caps);
+    if (!load_verdicts(path, caps)) {
+        bool there = find_helper(helper, sizeof helper);
+        if (!there)
+            qn__log(QN_LOG_WARN, "quernel-probe was not found (set QN_PROBE to its path): only plain kernels are used");
+        for (int i = 0; i < QN_PROBE_COUNT; i++) {
+            caps->probe[i] = there ? ask_helper(helper, index, (qn_probe_id)i) : QN_UNKNOWN;
+            qn__log(QN_LOG_VERBOSE, "probe %s on %s: %s", probes[i].name, caps->name,
+                    caps->probe[i] == QN_PROVEN ? "proven" : "not proven");
+        }
+        save_verdicts(path, caps);
+    }
+    free(path);
+    return QN_OK;
+}
+
+/* The whole of quernel-probe: `quernel-probe INDEX NAME` prints "proven" or "refuted". */
+QN_API int qn_probe_main(int argc, char **argv);
+
+int qn_probe_main(int argc, char **argv)
+{
+    qn_found *found;
+    qn_device *device;
+    int count;
+    if (argc != 3 || qn__discover(&found, &count) != QN_OK) return 64;
+    int index = atoi(argv[1]);
+    if (index < 0 || index >= count) return 69;
+    for (int i = 0; i < QN_PROBE_COUNT; i++) {
+        if (strcmp(argv[2], probes[i].name) != 0) continue;
+        if (qn__device_open_found(&found[index], false, &device) != QN_OK) return 69;
+        const char *word = qn__probe_run(device, (qn_probe_id)i) == QN_PROVEN ? "proven\n" : "refuted\n";
+        if (write(STDOUT_FILENO, word, strlen(word)) < 0) return 71;
+        qn_device_close(&device);
+        free(found);
+        return 0;
+    }
+    free(found);
+    return 64;
+}

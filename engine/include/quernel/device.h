@@ -1,0 +1,47 @@
+/* OpenCL devices: finding, choosing, opening. */
+#ifndef QUERNEL_DEVICE_H
+#define QUERNEL_DEVICE_H
+
+#include <quernel/status.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One opened device with its in-order queue and program cache. Used by one thread at a time. */
+typedef struct qn_device qn_device;
+
+typedef struct qn_device_options {
+    uint32_t size;        /* sizeof(qn_device_options) */
+    const char *selector; /* index, part of the name, or cpu/gpu/accelerator; NULL: $QN_DEVICE, else the default */
+    bool profile;         /* time every launch (slower) */
+} qn_device_options;
+
+/* options may be NULL. Errors: QN_NO_DEVICE, with a list of what is there and what to install. */
+QN_API qn_status qn_device_open(const qn_device_options *options, qn_device **device) QN_MUST_USE;
+QN_API void qn_device_close(qn_device **device);
+
+QN_API const char *qn_device_name(const qn_device *device);
+
+/* The capability record of an open device as JSON, measured peaks included (measured now if not cached).
+ * Free *json with qn_free. */
+QN_API qn_status qn_device_record(qn_device *device, char **json) QN_MUST_USE;
+
+/* {"devices": [records], "default": index or null, "why": text, "advice": [lines]} for this machine.
+ * measure: also measure peaks where no cached figure is there. Free *json with qn_free. */
+QN_API qn_status qn_devices_json(bool measure, char **json) QN_MUST_USE;
+
+/* Measured now: f32 fma GFLOP/s of a register-only kernel and of the same loop in host C (0 for a device
+ * that is not the CPU), and GB/s of reading a buffer far larger than the caches. Kept in the cache folder. */
+typedef struct qn_peaks {
+    double gflops;
+    double host_gflops;
+    double gbytes_per_s;
+} qn_peaks;
+QN_API qn_status qn_device_measure(qn_device *device, qn_peaks *peaks) QN_MUST_USE;
+
+/* Device memory now and at its highest, in bytes allocated through this device. */
+QN_API void qn_device_memory(const qn_device *device, uint64_t *now, uint64_t *peak);
+
+/* Frees what a quernel function returned to you. */
+QN_API void qn_free(void *pointer);
+
+#endif

@@ -1,0 +1,177 @@
+/* What is common to all calls: checks against the row, choice of a variant, text, cost. */
+#include "ops/op.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static size_t add_tensor(char *text, size_t used, size_t bytes, const char *name, const qn_operand *operand)
+{
+    char desc[96];
+    if (!operand->there || used >= bytes) return used;
+    return used + (size_t)snprintf(text + used, bytes - used, " %s=%s", name,
+                                   qn__desc_text(&operand->desc, desc, sizeof desc));
+}
+
+const char *qn__call_text(const qn_call *call, char *text, size_t bytes)
+{
+    const qn_op_row *row = qn__op_row(qn__op_id(call->op));
+    size_t used = (size_t)snprintf(text, bytes, "%s", row->stem);
+    for (int i = 0; i < row->attr_count && used < bytes; i++) {
+        const qn_op_attr *attr = &row->attr[i];
+        if (call->attr[i].f == attr->value.f) continue;
+        if (attr->kind == 'e')
+            used += (size_t)snprintf(text + used, bytes - used, " %s=%s", attr->name,
+                                     attr->words[call->attr[i].i]);
+        else
+            used += (size_t)snprintf(text + used, bytes - used, " %s=%.9g", attr->name, call->attr[i].f);
+    }
+    if (used < bytes) used += (size_t)snprintf(text + used, bytes - used, " :");
+    for (int i = 0; i < row->in_count; i++) used = add_tensor(text, used, bytes, row->in[i].name, &call->in[i]);
+    if (call->backward && used < bytes) snprintf(text + used, bytes - used, " (backward)");
+    return text;
+}
+
+qn_status qn__call_shape(qn_call *call)
+{
+    const qn_op_row *row = qn__op_row(qn__op_id(call->op));
+    for (int i = 0; i < row->in_count; i++) {
+        if (!call->in[i].there && !row->in[i].optional)
+            return qn__fail(QN_BAD_ARGUMENT, "%s: input %s is missing", row->stem, row->in[i].name);
+        if (!call->in[i].there) continue;
+        QN_TRY(qn__shape_check(&call->in[i].desc.shape, call->in[i].desc.dtype));
+        bool integer = call->in[i].desc.dtype == QN_I32;
+        if (row->in[i].integer != integer)
+            return qn__fail(QN_BAD_ARGUMENT, "%s: input %s is %s; it must be %s", row->stem, row->in[i].name,
+                            qn_dtype_name(call->in[i].desc.dtype), row->in[i].integer ? "i32" : "a float type");
+    }
+    QN_TRY(call->op->shape(call));
+    for (int o = 0; o < row->out_count; o++)
+        if (call->out[o].there) QN_TRY(qn__shape_check(&call->out[o].desc.shape, call->out[o].desc.dtype));
+    return QN_OK;
+}
+
+qn_status qn__call_choose(qn_call *call, const char *force)
+{
+    const char *stem = qn__op_row(qn__op_id(call->op))->stem;
+    call->variant = NULL;
+    for (const qn_variant *variant = call->op->variants; variant->name; variant++) {
+        if (force && strcmp(force, variant->name) != 0) continue;
+        const char *why = variant->refuse(call);
+        if (!why) {
+            call->variant = variant;
+            return QN_OK;
+        }
+        if (force) return qn__fail(QN_UNSUPPORTED, "%s: variant %s does not apply: %s", stem, force, why);
+    }
+    return qn__fail(force ? QN_UNSUPPORTED : QN_INTERNAL, "%s: no variant %s", stem, force ? force : "applies");
+}
+
+qn_cost qn__call_cost(const qn_call *call)
+{
+    qn_cost cost = {0};
+    call->op->cost(call, &cost);
+    return cost;
+}
+
+void qn__out_shape(qn_call *call, int out, qn_dtype dtype, const qn_shape *shape)
+{
+    call->out[out].there = true;
+    call->out[out].desc = (qn_desc){.dtype = dtype, .layout = QN_ROWS, .shape = *shape};
+}
+
+void qn__out_like(qn_call *call, int out, int in)
+{
+    qn__out_shape(call, out, call->in[in].desc.dtype, &call->in[in].desc.shape);
+}
+
+static const char *slot_name(const qn_call *call, int in)
+{
+    return qn__op_row(qn__op_id(call->op))->in[in].name;
+}
+
+static const char *stem_of(const qn_call *call)
+{
+    return qn__op_row(qn__op_id(call->op))->stem;
+}
+
+qn_status qn__check_dtype(const qn_call *call, int in, qn_dtype dtype)
+{
+    QN_CHECK(call->in[in].desc.dtype == dtype, "%s: input %s is %s; it must be %s", stem_of(call),
+             slot_name(call, in), qn_dtype_name(call->in[in].desc.dtype), qn_dtype_name(dtype));
+    return QN_OK;
+}
+
+qn_status qn__check_rank(const qn_call *call, int in, int low, int high)
+{
+    int rank = call->in[in].desc.shape.rank;
+    QN_CHECK(rank >= low && rank <= high, "%s: input %s has %d dimensions; it must have %d to %d", stem_of(call),
+             slot_name(call, in), rank, low, high);
+    return QN_OK;
+}
+
+qn_status qn__check_dim(const qn_call *call, int in, int axis, int64_t want)
+{
+    const qn_shape *shape = &call->in[in].desc.shape;
+    int64_t got = axis < shape->rank ? shape->dim[axis] : -1;
+    QN_CHECK(got == want, "%s: dimension %d of input %s is %lld; it must be %lld", stem_of(call), axis,
+             slot_name(call, in), (long long)got, (long long)want);
+    return QN_OK;
+}
+
+qn_status qn__check_f32(const qn_call *call)
+{
+    const qn_op_row *row = qn__op_row(qn__op_id(call->op));
+    for (int i = 0; i < row->in_count; i++) {
+        if (!call->in[i].there) continue;
+        QN_TRY(qn__check_dtype(call, i, row->in[i].integer ? QN_I32 : QN_F32));
+        QN_CHECK(call->in[i].desc.layout == QN_ROWS, "%s: input %s is not row-major", row->stem,
+                 row->in[i].name);
+    }
+    return QN_OK;
+}
+
+int64_t qn__elements(const qn_operand *operand)
+{
+    return qn_shape_elements(&operand->desc.shape);
+}
+
+int64_t qn__cols(const qn_operand *operand)
+{
+    const qn_shape *shape = &operand->desc.shape;
+    return shape->rank > 0 ? shape->dim[shape->rank - 1] : 1;
+}
+
+int64_t qn__rows(const qn_operand *operand)
+{
+    const qn_shape *shape = &operand->desc.shape;
+    return shape->rank > 0 ? qn__shape_span(shape, 0, shape->rank - 1) : 1;
+}
+
+static double bytes_of(const qn_operand *operands, int count)
+{
+    double bytes = 0;
+    for (int i = 0; i < count; i++)
+        if (operands[i].there) bytes += (double)qn__desc_bytes(&operands[i].desc);
+    return bytes;
+}
+
+void qn__cost_elementwise(const qn_call *call, double flops_per_element, qn_cost *cost)
+{
+    const qn_operand *first = call->backward ? &call->dout[0] : &call->out[0];
+    cost->flops = flops_per_element * (first->there ? (double)qn__elements(first) : 0.0);
+    cost->bytes = bytes_of(call->in, QN_OP_MAX_IN) + bytes_of(call->out, QN_OP_MAX_OUT) +
+                  bytes_of(call->dout, QN_OP_MAX_OUT) + bytes_of(call->din, QN_OP_MAX_IN);
+}
+
+const char *qn__refuse_never(const qn_call *call)
+{
+    (void)call;
+    return NULL;
+}
+
+const char *qn__refuse_wide(const qn_call *call)
+{
+    if (call->caps->type != QN_CPU) return "the device is not a CPU";
+    if (!qn__proven(call->caps, QN_PROBE_VECTOR16)) return "probe vector16 is not proven on this device";
+    return NULL;
+}

@@ -1,0 +1,184 @@
+#include "ops/exec.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { GROUP = 64, EACH_BLOCK = 4096, COLUMN_ROWS = 64 }; /* as QN_EACH_BLOCK in elementwise.clh */
+
+static void stick(qn_exec *exec, qn_status status)
+{
+    if (exec->status == QN_OK) exec->status = status;
+}
+
+static void bind_kernel(qn_exec *exec, const char *file, const char *options, const char *name)
+{
+    if (exec->cursor == exec->bound_capacity) {
+        int capacity = exec->bound_capacity ? exec->bound_capacity * 2 : 4;
+        qn_kernel **more = realloc(exec->bound, (size_t)capacity * sizeof *more);
+        if (!more) {
+            stick(exec, qn__fail(QN_OS_ERROR, "out of memory"));
+            return;
+        }
+        exec->bound = more;
+        exec->bound_capacity = capacity;
+    }
+    qn_kernel *kernel = NULL;
+    stick(exec, qn__device_kernel(exec->device, file, options, name, &kernel));
+    exec->bound[exec->cursor] = kernel;
+    exec->bound_count = exec->cursor + 1;
+}
+
+void qn__exec_begin_file(qn_exec *exec, const char *file, const char *name, const char *options)
+{
+    exec->arg = 0;
+    exec->kernel = NULL;
+    if (exec->status != QN_OK) return;
+    if (exec->record) {
+        exec->record(exec->record_user, file, options, name);
+        return;
+    }
+    if (exec->cursor >= exec->bound_count) bind_kernel(exec, file, options, name);
+    if (exec->status == QN_OK) exec->kernel = exec->bound[exec->cursor];
+    exec->cursor++;
+}
+
+void qn__exec_begin(qn_exec *exec, const qn_call *call, const char *name, const char *options, ...)
+{
+    static const char *const endings[] = {
+        [QN_PLAIN] = "", [QN_WIDE] = ".wide", [QN_TILE] = ".tile", [QN_MATRIX] = ".matrix", [QN_CLBLAST] = ""};
+    if (!exec->record && exec->cursor < exec->bound_count) { /* found before: no text to build */
+        qn__exec_begin_file(exec, "", name, "");
+        return;
+    }
+    char file[64], text[512];
+    va_list args;
+    va_start(args, options);
+    vsnprintf(text, sizeof text, options, args);
+    va_end(args);
+    snprintf(file, sizeof file, "%s%s.cl", qn__op_row(qn__op_id(call->op))->stem,
+             endings[call->variant->family]);
+    qn__exec_begin_file(exec, file, name, text);
+}
+
+static void add(qn_exec *exec, size_t bytes, const void *value)
+{
+    if (exec->kernel && exec->status == QN_OK)
+        stick(exec, qn__kernel_arg(exec->kernel, exec->arg, bytes, value));
+    exec->arg++;
+}
+
+static void add_buffer(qn_exec *exec, const qn_buffer *buffer, uint64_t elements)
+{
+    if (exec->kernel && exec->status == QN_OK)
+        stick(exec, qn__kernel_arg_buffer(exec->kernel, exec->arg, buffer));
+    exec->arg++;
+    add(exec, sizeof elements, &elements);
+}
+
+void qn__exec_tensor(qn_exec *exec, const qn_operand *operand)
+{
+    if (!exec->kernel || !operand->there || !operand->buffer)
+        add_buffer(exec, exec->device ? qn__device_nothing(exec->device) : NULL, 0);
+    else
+        add_buffer(exec, operand->buffer, operand->offset / (uint64_t)qn_dtype_bytes(operand->desc.dtype));
+}
+
+void qn__exec_scratch(qn_exec *exec, const qn_call *call, uint64_t offset)
+{
+    if (!exec->kernel || !call->scratch.buffer)
+        add_buffer(exec, exec->device ? qn__device_nothing(exec->device) : NULL, 0);
+    else
+        add_buffer(exec, call->scratch.buffer, (call->scratch.offset + offset) / 4);
+}
+
+void qn__exec_i32(qn_exec *exec, int64_t value)
+{
+    int32_t narrow = (int32_t)value;
+    if (narrow != value)
+        stick(exec, qn__fail(QN_UNSUPPORTED, "a dimension of %lld does not fit 32 bits in a kernel",
+                             (long long)value));
+    add(exec, sizeof narrow, &narrow);
+}
+
+void qn__exec_u64(qn_exec *exec, uint64_t value)
+{
+    add(exec, sizeof value, &value);
+}
+
+void qn__exec_f32(qn_exec *exec, double value)
+{
+    float narrow = (float)value;
+    add(exec, sizeof narrow, &narrow);
+}
+
+qn_status qn__exec_run(qn_exec *exec, int dims, const size_t *groups, const size_t *local)
+{
+    QN_TRY(exec->status);
+    if (!exec->kernel) return QN_OK; /* recording */
+    return qn__device_launch(exec->device, exec->kernel, dims, groups, local, exec->tag);
+}
+
+qn_status qn__exec_run1(qn_exec *exec, int64_t groups, int64_t local)
+{
+    size_t g = (size_t)groups, l = (size_t)local;
+    return qn__exec_run(exec, 1, &g, &l);
+}
+
+qn_status qn__exec_run2(qn_exec *exec, int64_t groups0, int64_t groups1, int64_t local0)
+{
+    size_t groups[2] = {(size_t)groups0, (size_t)groups1}, local[2] = {(size_t)local0, 1};
+    return qn__exec_run(exec, 2, groups, local);
+}
+
+qn_status qn__exec_elementwise(qn_exec *exec, const qn_call *call, int64_t n)
+{
+    qn__exec_u64(exec, (uint64_t)n);
+    if (call->variant->family == QN_WIDE) return qn__exec_run1(exec, (n + EACH_BLOCK - 1) / EACH_BLOCK, 1);
+    return qn__exec_run1(exec, (n + GROUP - 1) / GROUP, GROUP);
+}
+
+qn_status qn__exec_rows(qn_exec *exec, const qn_call *call, int64_t rows)
+{
+    qn__exec_i32(exec, rows);
+    if (call->variant->family == QN_WIDE) return qn__exec_run1(exec, rows, 1);
+    return qn__exec_run1(exec, (rows + GROUP - 1) / GROUP, GROUP);
+}
+
+uint64_t qn__column_parts_bytes(int64_t rows, int64_t cols)
+{
+    return (uint64_t)((rows + COLUMN_ROWS - 1) / COLUMN_ROWS) * (uint64_t)cols * 4;
+}
+
+qn_status qn__exec_column_parts(qn_exec *exec, const qn_call *call, const qn_operand *sum, uint64_t scratch_offset,
+                                int64_t rows, int64_t cols)
+{
+    bool wide = call->variant->family == QN_WIDE;
+    int64_t parts = (rows + COLUMN_ROWS - 1) / COLUMN_ROWS;
+    int64_t local = wide ? 1 : GROUP;
+    int64_t groups = wide ? (cols + 15) / 16 : (cols + GROUP - 1) / GROUP;
+    qn__exec_i32(exec, cols);
+    if (parts > 0) QN_TRY(qn__exec_run2(exec, groups, parts, local));
+    else QN_TRY(exec->status);
+    qn__exec_begin_file(exec, "columns.cl", "column_sum", wide ? "-DQN_W=16" : "-DQN_W=1");
+    qn__exec_tensor(exec, sum);
+    qn__exec_scratch(exec, call, scratch_offset);
+    qn__exec_i32(exec, parts);
+    qn__exec_i32(exec, cols);
+    return qn__exec_run1(exec, groups, local);
+}
+
+qn_status qn__exec_zero(qn_exec *exec, const qn_operand *operand)
+{
+    static const uint32_t zero;
+    QN_TRY(exec->status);
+    if (exec->record) return QN_OK;
+    return qn__buffer_fill(operand->buffer, operand->offset, qn__desc_bytes(&operand->desc), &zero, sizeof zero);
+}
+
+void qn__exec_free(qn_exec *exec)
+{
+    free(exec->bound);
+    exec->bound = NULL;
+    exec->bound_count = exec->bound_capacity = 0;
+}
