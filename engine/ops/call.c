@@ -55,7 +55,7 @@ qn_status qn__call_choose(qn_call *call, const char *force)
     const char *stem = qn__op_row(qn__op_id(call->op))->stem;
     call->variant = NULL;
     for (const qn_variant *variant = call->op->variants; variant->name; variant++) {
-        if (force && strcmp(force, variant->name) != 0) continue;
+        if (force ? strcmp(force, variant->name) != 0 : variant->only_forced) continue;
         const char *why = variant->refuse(call);
         if (!why) {
             call->variant = variant;

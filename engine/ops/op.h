@@ -66,6 +66,7 @@ struct qn_variant {
     const char *(*refuse)(const qn_call *call);
     /* Bytes of workspace for this call; NULL: none. Pure. */
     uint64_t (*scratch)(const qn_call *call);
+    bool only_forced; /* never a default: its sum order is not ours */
 };
 
 typedef struct qn_exec qn_exec;

@@ -1,0 +1,157 @@
+/* Matrix product for CPUs: register tiles of 12 x 32 elements, one work-item a panel of lanes and a block of rows.
+ *
+ *   y = act(c + S V + bias). One operand is read as scalars (S: rows i), the other as vectors (V: lanes). V holds
+ *   panels of 16 QN_NV lanes: element (k, lane) of panel q lies at q * panel + k * v_row + lane, which fits a
+ *   row-major matrix with lanes along its rows (panel = 16 QN_NV, v_row = its width) as well as panels packed by
+ *   matmul_pack (v_row = 16 QN_NV, panel = v_row * k). Sum order: chain.
+ *
+ * Meaning: QN_S_BY_K  0: s(i, k) = s[i * s_step + k]   1: s[k * s_step + i]
+ *          QN_FLIP    0: y(i, lane) = y[i * y_step + lane]   1: y[lane * y_step + i]
+ *          QN_FROM_C 0/1, QN_BIAS 0/1, QN_PRE 0/1, QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5 tanh
+ * Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y */
+#define QN_W 16
+#include "activation.clh"
+
+#ifndef QN_NV
+#define QN_NV 2
+#endif
+#ifndef QN_KC
+#define QN_KC 512
+#endif
+#if QN_NV != 1 && QN_NV != 2
+#error "QN_NV must be 1 or 2"
+#endif
+
+#define QN_CAT2(a, b) a##b
+#define QN_CAT(a, b) QN_CAT2(a, b)
+#define QN_PANEL_LANES (16 * QN_NV)
+
+typedef struct {
+    __global const float *s, *v, *bias, *c;
+    __global float *y, *pre;
+    ulong s_step, v_row, y_step;
+    int k_total, lane, lanes; /* first lane of this panel; lanes in all */
+} qn_product;
+
+inline float16 qn_get(const qn_product *p, __global const float *y, const int i, const int j)
+{
+    const int lane = p->lane + 16 * j;
+    const int count = p->lanes - lane;
+#if QN_FLIP
+    float part[16];
+    for (int l = 0; l < 16; l++) part[l] = l < count ? y[(ulong)(lane + l) * p->y_step + i] : 0.0f;
+    return vload16(0, part);
+#else
+    if (count <= 0) return (float16)(0.0f);
+    return QN_LOAD(y + (ulong)i * p->y_step + lane, count);
+#endif
+}
+
+inline void qn_put(const qn_product *p, __global float *y, const float16 v, const int i, const int j)
+{
+    const int lane = p->lane + 16 * j;
+    const int count = p->lanes - lane;
+#if QN_FLIP
+    float part[16];
+    vstore16(v, 0, part);
+    if (count >= 16) {
+        for (int l = 0; l < 16; l++) y[(ulong)(lane + l) * p->y_step + i] = part[l];
+    } else {
+        for (int l = 0; l < count; l++) y[(ulong)(lane + l) * p->y_step + i] = part[l];
+    }
+#else
+    if (count > 0) QN_STORE(v, y + (ulong)i * p->y_step + lane, count);
+#endif
+}
+
+inline float16 qn_finish(const qn_product *p, float16 v, const int i, const int j)
+{
+#if QN_BIAS
+#if QN_FLIP
+    v = v + p->bias[i];
+#else
+    const int lane = p->lane + 16 * j;
+    if (p->lanes > lane) v = v + QN_LOAD(p->bias + lane, p->lanes - lane);
+#endif
+#endif
+#if QN_PRE
+    qn_put(p, p->pre, v, i, j);
+#endif
+    v = qn_activate(v);
+    return v;
+}
+
+#if QN_NV == 2
+#define QN_ROWS 12
+#define QN_TILE 12
+#include "matmul_tile.clh"
+#undef QN_TILE
+#else
+#define QN_ROWS 24
+#define QN_TILE 24
+#include "matmul_tile.clh"
+#undef QN_TILE
+#endif
+#define QN_TILE 4
+#include "matmul_tile.clh"
+#undef QN_TILE
+#define QN_TILE 1
+#include "matmul_tile.clh"
+#undef QN_TILE
+
+/* Grid: (panels, blocks of block_rows rows, batch). */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(float, v), QN_IN(float, bias),
+                 QN_IN(float, c), const int rows, const int lanes, const int k_total, const ulong s_step,
+                 const ulong v_row, const ulong panel, const ulong y_step, const int block_rows,
+                 const ulong s_batch, const ulong v_batch, const ulong y_batch)
+{
+    const ulong q = get_group_id(0), batch = get_group_id(2);
+    const int from = (int)get_group_id(1) * block_rows;
+    const int to = min(rows, from + block_rows);
+    qn_product p;
+    p.s = QN_AT(s) + batch * s_batch;
+    p.v = QN_AT(v) + batch * v_batch + q * panel;
+    p.y = QN_AT(y) + batch * y_batch;
+    p.pre = QN_AT(pre) + batch * y_batch;
+    p.c = QN_AT(c) + batch * y_batch;
+    p.bias = QN_AT(bias);
+    p.s_step = s_step;
+    p.v_row = v_row;
+    p.y_step = y_step;
+    p.k_total = k_total;
+    p.lane = (int)q * QN_PANEL_LANES;
+    p.lanes = lanes;
+    int k = 0;
+    do { /* once even when k_total is 0: y = act(c + bias) */
+        const int k_to = min(k_total, k + QN_KC);
+        int i = from;
+        for (; i + QN_ROWS <= to; i += QN_ROWS) QN_CAT(qn_block_, QN_ROWS)(&p, i, k, k_to);
+        for (; i + 4 <= to; i += 4) qn_block_4(&p, i, k, k_to);
+        for (; i < to; i++) qn_block_1(&p, i, k, k_to);
+        k = k_to;
+    } while (k < k_total);
+}
+
+/* Panels of V from a matrix: element (k, lane) = x[lane * x_step + k] (QN_TURN 1) or x[k * x_step + lane] (0); lanes
+ * past the end become 0. Grid: (panels, blocks of 256 k, batch). */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void matmul_pack(__global float *panels, const ulong panels_offset, QN_IN(float, x), const int lanes,
+                 const int k_total, const ulong x_step, const ulong x_batch, const ulong panels_batch)
+{
+    const int lane0 = (int)get_group_id(0) * QN_PANEL_LANES;
+    const int from = (int)get_group_id(1) * 256, to = min(k_total, from + 256);
+    __global float *out = panels + panels_offset + get_group_id(2) * panels_batch + (ulong)lane0 * k_total;
+    __global const float *in = QN_AT(x) + get_group_id(2) * x_batch;
+    const int count = min(QN_PANEL_LANES, lanes - lane0);
+#if QN_TURN
+    for (int l = 0; l < QN_PANEL_LANES; l++) {
+        __global const float *row = in + (ulong)(lane0 + l) * x_step;
+        for (int k = from; k < to; k++) out[(ulong)k * QN_PANEL_LANES + l] = l < count ? row[k] : 0.0f;
+    }
+#else
+    for (int k = from; k < to; k++)
+        for (int l = 0; l < QN_PANEL_LANES; l++)
+            out[(ulong)k * QN_PANEL_LANES + l] = l < count ? in[(ulong)k * x_step + lane0 + l] : 0.0f;
+#endif
+}
