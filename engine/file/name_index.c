@@ -69,3 +69,12 @@ void qn__name_index_free(qn_name_index *index)
     free(index->slots);
     *index = (qn_name_index){0};
 }
+
+bool qn__name_is_plain(const char *name)
+{
+    size_t length = strlen(name);
+    if (length == 0 || length > 255 || name[0] == '.' || strstr(name, "..")) return false;
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f || name[i] == '/') return false;
+    return true;
+}

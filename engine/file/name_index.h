@@ -3,6 +3,7 @@
 #define QN_FILE_NAME_INDEX_H
 
 #include <quernel/status.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,5 +30,9 @@ qn_status qn__name_index_add(qn_name_index *index, const char *name, size_t byte
 /* The number of a name, or QN_NAME_ABSENT. */
 int64_t qn__name_index_find(const qn_name_index *index, const char *name, size_t bytes);
 void qn__name_index_free(qn_name_index *index);
+
+/* May a file say that this is a file beside it? Not if it has a '/', "..", a leading '.', a control
+ * character, or more than 255 bytes. */
+bool qn__name_is_plain(const char *name);
 
 #endif

@@ -43,9 +43,9 @@ uint64_t qn__writer_bytes(const qn_writer *writer);
 uint64_t qn__writer_hash(const qn_writer *writer);
 const char *qn__writer_path(const qn_writer *writer);
 
-/* fsync, rename to the real name, fsync the folder, destroy. On failure the temporary file is gone,
- * what lies under the name is whole (the older file, or the new one when only the last step failed),
- * and the writer is destroyed too. */
+/* fsync, rename to the real name, fsync the folder, destroy. On failure the temporary file is gone
+ * and the writer is destroyed too; what lies under the name is whole (the older file, or the new
+ * one when only the last step failed). */
 qn_status qn__writer_finish(qn_writer **writer) QN_MUST_USE;
 /* Give up: the temporary file is removed. */
 void qn__writer_destroy(qn_writer **writer);

@@ -88,9 +88,9 @@ static inline char *path_in(const char *folder, const char *name)
 {
     static char paths[4][4096];
     static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
+    char path[4096]; /* `folder` may be an earlier result */
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return memcpy(paths[next++ % 4], path, sizeof path);
 }
 
 static inline void file_write(const char *path, const void *data, size_t count)
