@@ -1,0 +1,142 @@
+#include "base/checked.h"
+#include "ops/exec.h"
+
+#include <math.h>
+
+enum { Q, K, V, RANGES, SLOTS };
+enum { O, LSE };
+enum { SCALE, SOFT_CAP };
+enum { HEAD_LIMIT = 512, GROUP = 64 };
+
+static qn_status shape(qn_call *call)
+{
+    QN_TRY(qn__check_f32(call));
+    for (int i = Q; i <= V; i++) QN_TRY(qn__check_rank(call, i, 3, 3));
+    const int64_t *q = call->in[Q].desc.shape.dim, *k = call->in[K].desc.shape.dim;
+    const int64_t *v = call->in[V].desc.shape.dim;
+    QN_TRY(qn__check_dim(call, K, 2, q[2]));
+    QN_TRY(qn__check_dim(call, V, 0, k[0]));
+    QN_TRY(qn__check_dim(call, V, 1, k[1]));
+    QN_CHECK(k[1] > 0 && q[1] % k[1] == 0, "attention: %lld heads do not divide among %lld key-value heads",
+             (long long)q[1], (long long)k[1]);
+    QN_CHECK(q[2] >= 1 && q[2] <= HEAD_LIMIT && v[2] >= 1 && v[2] <= HEAD_LIMIT,
+             "attention: head sizes %lld and %lld are outside [1, %d]", (long long)q[2], (long long)v[2],
+             HEAD_LIMIT);
+    QN_TRY(qn__check_rank(call, RANGES, 2, 2));
+    QN_TRY(qn__check_dim(call, RANGES, 0, q[0]));
+    QN_TRY(qn__check_dim(call, RANGES, 1, 4));
+    if (call->in[SLOTS].there) QN_TRY(qn__check_rank(call, SLOTS, 1, 1));
+    QN_CHECK(call->attr[SOFT_CAP].f >= 0, "attention: soft_cap %g is negative", call->attr[SOFT_CAP].f);
+    qn_shape o = {.rank = 3, .dim = {q[0], q[1], v[2]}}, lse = {.rank = 2, .dim = {q[0], q[1]}};
+    qn__out_shape(call, O, QN_F32, &o);
+    qn__out_shape(call, LSE, QN_F32, &lse);
+    return QN_OK;
+}
+
+/* As if every row saw half of the keys: the truth is in the ranges, which only the device has. */
+static void cost(const qn_call *call, qn_cost *cost)
+{
+    const int64_t *q = call->in[Q].desc.shape.dim, *k = call->in[K].desc.shape.dim;
+    int64_t e = call->in[V].desc.shape.dim[2];
+    double pairs = 0.5 * (double)q[0] * (double)k[0] * (double)q[1];
+    qn__cost_elementwise(call, 0, cost);
+    cost->flops = pairs * (call->backward ? 8.0 * (double)q[2] + 6.0 * (double)e : 2.0 * (double)(q[2] + e));
+}
+
+static void add_sizes(qn_exec *exec, const qn_call *call)
+{
+    const int64_t *q = call->in[Q].desc.shape.dim;
+    double scale = call->attr[SCALE].f != 0 ? call->attr[SCALE].f : 1.0 / sqrt((double)q[2]);
+    qn__exec_f32(exec, scale);
+    qn__exec_f32(exec, call->attr[SOFT_CAP].f);
+    qn__exec_i32(exec, q[1]);
+    qn__exec_i32(exec, call->in[K].desc.shape.dim[1]);
+    qn__exec_i32(exec, q[0]);
+}
+
+static void begin(qn_exec *exec, const qn_call *call, const char *name)
+{
+    qn__exec_begin(exec, call, name, "-DQN_D=%d -DQN_E=%d -DQN_CAP=%d -DQN_SLOTS=%d",
+                   (int)call->in[Q].desc.shape.dim[2], (int)call->in[V].desc.shape.dim[2],
+                   call->attr[SOFT_CAP].f > 0, call->in[SLOTS].there);
+}
+
+/* One item a (row, head), or one a (16 rows, head). */
+static qn_status run(qn_exec *exec, const qn_call *call, int64_t rows, int64_t heads)
+{
+    if (call->variant->family == QN_WIDE) return qn__exec_run2(exec, heads, qn__ceil_div(rows, 16), 1);
+    return qn__exec_run1(exec, qn__ceil_div(rows * heads, GROUP), GROUP);
+}
+
+static qn_status fwd(qn_exec *exec, const qn_call *call)
+{
+    const int64_t *q = call->in[Q].desc.shape.dim;
+    begin(exec, call, "attention_fwd");
+    qn__exec_tensor(exec, &call->out[O]);
+    qn__exec_tensor(exec, &call->out[LSE]);
+    for (int i = Q; i <= SLOTS; i++) qn__exec_tensor(exec, &call->in[i]);
+    add_sizes(exec, call);
+    return run(exec, call, q[0], q[1]);
+}
+
+/* delta [R, H]; then, where not all of dq, dk and dv are wanted, a place for the rest. */
+static uint64_t delta_bytes(const qn_call *call)
+{
+    return qn__round_up((uint64_t)(call->in[Q].desc.shape.dim[0] * call->in[Q].desc.shape.dim[1]) * 4, 64);
+}
+
+static uint64_t scratch(const qn_call *call)
+{
+    if (!call->backward) return 0;
+    uint64_t bytes = delta_bytes(call);
+    for (int i = Q; i <= V; i++)
+        if (!call->din[i].there) bytes += qn__round_up(qn__desc_bytes(&call->in[i].desc), 64);
+    return bytes;
+}
+
+static void add_wanted(qn_exec *exec, const qn_call *call, int input)
+{
+    uint64_t at = delta_bytes(call);
+    for (int i = Q; i < input; i++)
+        if (!call->din[i].there) at += qn__round_up(qn__desc_bytes(&call->in[i].desc), 64);
+    if (call->din[input].there) qn__exec_tensor(exec, &call->din[input]);
+    else qn__exec_scratch(exec, call, at);
+}
+
+static qn_status bwd(qn_exec *exec, const qn_call *call)
+{
+    const int64_t *q = call->in[Q].desc.shape.dim, *k = call->in[K].desc.shape.dim;
+    QN_CHECK(!call->in[SLOTS].there && q[0] == k[0],
+             "attention: no gradient through a slot table, or with other keys than the rows' own");
+    begin(exec, call, "attention_dq");
+    add_wanted(exec, call, Q);
+    qn__exec_scratch(exec, call, 0);
+    qn__exec_tensor(exec, &call->dout[O]);
+    for (int i = Q; i <= RANGES; i++) qn__exec_tensor(exec, &call->in[i]);
+    qn__exec_tensor(exec, &call->out[O]);
+    qn__exec_tensor(exec, &call->out[LSE]);
+    add_sizes(exec, call);
+    QN_TRY(run(exec, call, q[0], q[1]));
+    if (!call->din[K].there && !call->din[V].there) return QN_OK;
+    begin(exec, call, "attention_dkv");
+    add_wanted(exec, call, K);
+    add_wanted(exec, call, V);
+    qn__exec_scratch(exec, call, 0);
+    qn__exec_tensor(exec, &call->dout[O]);
+    for (int i = Q; i <= RANGES; i++) qn__exec_tensor(exec, &call->in[i]);
+    qn__exec_tensor(exec, &call->out[LSE]);
+    add_sizes(exec, call);
+    return run(exec, call, k[0], k[1]);
+}
+
+const qn_op qn__op_attention = {
+    .shape = shape,
+    .cost = cost,
+    .fwd = fwd,
+    .bwd = bwd,
+    .bwd_reads_in = 1u << Q | 1u << K | 1u << V | 1u << RANGES,
+    .bwd_reads_out = 1u << O | 1u << LSE,
+    .variants = (const qn_variant[]){{"wide", QN_WIDE, QN_CHAIN, qn__refuse_wide, scratch},
+                                     {"plain", QN_PLAIN, QN_CHAIN, qn__refuse_never, scratch},
+                                     {0}},
+};
