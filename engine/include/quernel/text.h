@@ -55,7 +55,9 @@ QN_API qn_status qn_tokenizer_train_bpe(const char *text, size_t bytes, int32_t 
 QN_API qn_status qn_tokenizer_load(const char *path, qn_tokenizer **tokenizer) QN_MUST_USE;
 
 /* Write a Hugging Face tokenizer.json. If `path` is a folder, write tokenizer.json and
- * tokenizer_config.json in it. The `tokenizers` package and qn_tokenizer_load give the same ids. */
+ * tokenizer_config.json in it. The `tokenizers` package and qn_tokenizer_load give the same ids; but
+ * pieces that join by score (GGUF "llama", llama2.c) become ranked merges, the nearest thing that
+ * the format has, and U+2581 in a text then means a space. */
 QN_API qn_status qn_tokenizer_save(const qn_tokenizer *tokenizer, const char *path) QN_MUST_USE;
 
 /* Takes the address, accepts NULL, leaves NULL. */

@@ -1,0 +1,182 @@
+/* The tokenizer that a GGUF file carries: tokenizer.ggml.* keys. */
+#include "text/tokenizer.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "file/gguf.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY(name) "tokenizer.ggml." name
+
+static qn_status read_kind(const qn_gguf *gguf, qn_tokenizer_kind *kind)
+{
+    const char *model;
+    size_t bytes;
+    QN_TRY(qn__gguf_string(gguf, KEY("model"), true, &model, &bytes));
+    if (bytes == 4 && memcmp(model, "gpt2", 4) == 0) *kind = QN_TOKENIZER_BPE;
+    else if (bytes == 5 && memcmp(model, "llama", 5) == 0) *kind = QN_TOKENIZER_PIECES;
+    else
+        return qn__fail(QN_UNSUPPORTED, "%s: a tokenizer of model \"%.*s\"; \"gpt2\" and \"llama\" "
+                        "are supported", qn__gguf_path(gguf), bytes < 64 ? (int)bytes : 64, model);
+    return QN_OK;
+}
+
+/* How a token of the file becomes bytes depends on its type. Pieces with a real space in them can
+ * never be met, since every space of a text is looked up as U+2581. */
+static qn_status set_token(qn_tokenizer *t, const char *path, size_t id, const char *text,
+                           size_t bytes, int64_t type)
+{
+    if (type < QN__TOKEN_NORMAL || type > QN__TOKEN_BYTE)
+        return qn__fail(QN_BAD_DATA, "%s: token %zu has type %lld", path, id, (long long)type);
+    if (type == QN__TOKEN_BYTE && t->kind == QN_TOKENIZER_PIECES) {
+        int byte = qn__token_byte(text, bytes);
+        if (byte < 0) return qn__fail(QN_BAD_DATA, "%s: byte token %zu is not <0xNN>", path, id);
+        char single = (char)byte;
+        return qn__vocab_set(&t->vocab, id, &single, 1, QN__TOKEN_BYTE);
+    }
+    bool written = type == QN__TOKEN_NORMAL || type == QN__TOKEN_BYTE ||
+                   (type == QN__TOKEN_USER && t->kind == QN_TOKENIZER_PIECES);
+    if (!written) return qn__vocab_set(&t->vocab, id, text, bytes, (qn__token_type)type);
+    if (type == QN__TOKEN_NORMAL && t->kind == QN_TOKENIZER_PIECES && memchr(text, ' ', bytes))
+        type = QN__TOKEN_UNUSED;
+    uint8_t *out = malloc(bytes + 1);
+    if (!out) return qn__fail(QN_OS_ERROR, "%s: no memory for token %zu", path, id);
+    size_t made = qn__token_from_file(t->kind, text, bytes, out);
+    qn_status status = qn__vocab_set(&t->vocab, id, out, made, (qn__token_type)type);
+    free(out);
+    return status;
+}
+
+static qn_status read_tokens(const qn_gguf *gguf, qn_tokenizer *t)
+{
+    const qn_gguf_value *tokens, *scores, *types;
+    const char *path = qn__gguf_path(gguf);
+    bool pieces = t->kind == QN_TOKENIZER_PIECES;
+    QN_TRY(qn__gguf_array(gguf, KEY("tokens"), true, QN_GGUF_STRING, &tokens));
+    QN_TRY(qn__gguf_array(gguf, KEY("scores"), pieces, QN_GGUF_F32, &scores));
+    QN_TRY(qn__gguf_array(gguf, KEY("token_type"), false, QN_GGUF_I32, &types));
+    uint64_t count = tokens->count;
+    if (count == 0 || count > INT32_MAX || (scores && scores->count != count) ||
+        (types && types->count != count))
+        return qn__fail(QN_BAD_DATA, "%s: %llu tokens, %llu scores, %llu types", path,
+                        (unsigned long long)count, (unsigned long long)(scores ? scores->count : 0),
+                        (unsigned long long)(types ? types->count : 0));
+    QN_TRY(qn__vocab_resize(&t->vocab, (size_t)count));
+    for (size_t id = 0; id < count; id++) {
+        size_t bytes;
+        const char *text = qn__gguf_element_string(tokens, id, &bytes);
+        int64_t type = types ? qn__gguf_element_i64(types, id) : QN__TOKEN_NORMAL;
+        QN_TRY(set_token(t, path, id, text, bytes, type));
+        t->vocab.token[id].score = scores ? (float)qn__gguf_element_f64(scores, id) : 0;
+    }
+    return pieces ? qn__vocab_rank(&t->vocab) : QN_OK;
+}
+
+/* "left right", cut at the first space after the first byte. */
+static qn_status add_merge(qn_tokenizer *t, const char *path, size_t rank, const char *text,
+                           size_t bytes, size_t *missing)
+{
+    const char *space = bytes > 1 ? memchr(text + 1, ' ', bytes - 1) : NULL;
+    if (!space) return qn__fail(QN_BAD_DATA, "%s: merge %zu has no space", path, rank);
+    size_t left = (size_t)(space - text), right = bytes - left - 1;
+    uint8_t *out = malloc(bytes);
+    if (!out) return qn__fail(QN_OS_ERROR, "%s: out of memory", path);
+    left = qn__token_from_file(t->kind, text, left, out);
+    right = qn__token_from_file(t->kind, space + 1, right, out + left);
+    qn_status status = qn__tokenizer_add_merge(t, out, left, out + left, right, (uint32_t)rank,
+                                               missing);
+    free(out);
+    return status;
+}
+
+static qn_status read_merges(const qn_gguf *gguf, qn_tokenizer *t)
+{
+    const qn_gguf_value *merges;
+    size_t missing = 0;
+    QN_TRY(qn__gguf_array(gguf, KEY("merges"), true, QN_GGUF_STRING, &merges));
+    if (merges->count > UINT32_MAX / 2)
+        return qn__fail(QN_BAD_DATA, "%s: too many merges", qn__gguf_path(gguf));
+    QN_TRY(qn__merges_create(&t->merges, (size_t)merges->count));
+    for (size_t rank = 0; rank < merges->count; rank++) {
+        size_t bytes;
+        const char *text = qn__gguf_element_string(merges, rank, &bytes);
+        QN_TRY(add_merge(t, qn__gguf_path(gguf), rank, text, bytes, &missing));
+    }
+    if (missing)
+        qn__log(QN_LOG_WARN, "%s: %zu of %llu merges name no token and are left out",
+                qn__gguf_path(gguf), missing, (unsigned long long)merges->count);
+    return QN_OK;
+}
+
+static qn_status read_splitter(const qn_gguf *gguf, qn_tokenizer *t)
+{
+    const char *name = "default";
+    size_t bytes = strlen(name);
+    if (!qn__gguf_find(gguf, KEY("pre")))
+        qn__log(QN_LOG_WARN, "%s: no " KEY("pre") ", taking \"default\"; ids may be wrong",
+                qn__gguf_path(gguf));
+    QN_TRY(qn__gguf_string(gguf, KEY("pre"), false, &name, &bytes));
+    return qn__splitter_add_named(&t->splitter, name, bytes, &t->ignores_merges);
+}
+
+static qn_status read_id(const qn_gguf *gguf, const char *key, const qn_tokenizer *t, int32_t *id)
+{
+    int64_t value = *id, last = (int64_t)t->vocab.count - 1;
+    if (value > last) value = -1;
+    QN_TRY(qn__gguf_i64(gguf, key, false, -1, last, &value));
+    *id = (int32_t)value;
+    return QN_OK;
+}
+
+static qn_status read_specials(const qn_gguf *gguf, qn_tokenizer *t)
+{
+    static const char *const ends[] = {KEY("eot_token_id"), KEY("eom_token_id")};
+    bool pieces = t->kind == QN_TOKENIZER_PIECES, space = pieces;
+    if (pieces) {
+        t->bos = 1;
+        t->eos = 2;
+        t->unknown = 0;
+    }
+    t->wants_bos = pieces || t->ignores_merges;
+    QN_TRY(read_id(gguf, KEY("bos_token_id"), t, &t->bos));
+    QN_TRY(read_id(gguf, KEY("eos_token_id"), t, &t->eos));
+    QN_TRY(read_id(gguf, KEY("unknown_token_id"), t, &t->unknown));
+    QN_TRY(qn__gguf_bool(gguf, KEY("add_bos_token"), false, &t->wants_bos));
+    QN_TRY(qn__gguf_bool(gguf, KEY("add_space_prefix"), false, &space));
+    t->wants_bos = t->wants_bos && t->bos >= 0;
+    if (pieces && space) t->prefix = QN__PREFIX_EACH;
+    t->by_score = t->marks_spaces = pieces;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        int32_t id = -1;
+        QN_TRY(read_id(gguf, ends[i], t, &id));
+        if (id >= 0) t->vocab.token[id].is_end = true;
+    }
+    return QN_OK;
+}
+
+static qn_status fill(const qn_gguf *gguf, qn_tokenizer *t)
+{
+    QN_TRY(read_tokens(gguf, t));
+    if (t->kind == QN_TOKENIZER_BPE) QN_TRY(read_splitter(gguf, t));
+    QN_TRY(read_specials(gguf, t));
+    QN_TRY(qn__tokenizer_index(t));
+    if (t->kind == QN_TOKENIZER_BPE) QN_TRY(read_merges(gguf, t));
+    qn__tokenizer_mark_ends(t);
+    return QN_OK;
+}
+
+qn_status qn__tokenizer_load_gguf(const char *path, qn_tokenizer **tokenizer)
+{
+    qn_gguf *gguf = NULL;
+    qn_tokenizer_kind kind = QN_TOKENIZER_BPE;
+    QN_TRY(qn__gguf_open(path, &gguf));
+    qn_status status = read_kind(gguf, &kind);
+    if (status == QN_OK) status = qn__tokenizer_create(kind, tokenizer);
+    if (status == QN_OK) status = fill(gguf, *tokenizer);
+    if (status != QN_OK) qn_tokenizer_destroy(tokenizer);
+    qn__gguf_close(&gguf);
+    return status;
+}
