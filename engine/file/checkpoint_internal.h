@@ -25,8 +25,8 @@ qn_status qn__checkpoint_path(const char *run, int64_t step, qn_step_kind kind,
                               char **path) QN_MUST_USE;
 enum { QN_STEP_ANY = -1 };
 
-/* Are the manifest, its step and the sizes right? Opens no payload. `manifest` may be NULL; else the
- * caller owns *manifest. */
+/* Are the manifest, its step and the sizes right? Opens no payload. `manifest` may be NULL; else
+ * the caller owns *manifest. */
 qn_status qn__checkpoint_check(const char *folder, int64_t step, json_t **manifest) QN_MUST_USE;
 /* Hash of a manifest without its own "hash" member. */
 qn_status qn__checkpoint_manifest_hash(const json_t *manifest,

@@ -1,5 +1,5 @@
-/* Checkpoints: round trip, truncation and bit flips anywhere, leftovers of crashes, and a failure or
- * a kill at every single system call of a save. */
+/* Checkpoints: round trip, truncation and bit flips anywhere, leftovers of crashes, and a failure
+ * or a kill at every single system call of a save. */
 #include "file_support.h"
 
 #include "file/checkpoint.h"
@@ -346,8 +346,8 @@ static int f_sync_folder(void *user, const char *path)
     return failing() ? -1 : real.sync_folder(user, path);
 }
 
-/* Save `step` over a run that has steps 1 and 2, with call n failing, for every n. What loads is the
- * checkpoint before or the new one, whole; if the save said it worked, the new one. */
+/* Save `step` over a run that has steps 1 and 2, with call n failing, for every n. What loads is
+ * the checkpoint before or the new one, whole; if the save said it worked, the new one. */
 static long fail_everywhere(int64_t step, bool from_then_on)
 {
     static const qn_file_ops failing_ops = {
