@@ -39,10 +39,7 @@ qn_status qn__call_shape(qn_call *call)
             return qn__fail(QN_BAD_ARGUMENT, "%s: input %s is missing", row->stem, row->in[i].name);
         if (!call->in[i].there) continue;
         QN_TRY(qn__shape_check(&call->in[i].desc.shape, call->in[i].desc.dtype));
-        bool integer = call->in[i].desc.dtype == QN_I32;
-        if (row->in[i].integer != integer)
-            return qn__fail(QN_BAD_ARGUMENT, "%s: input %s is %s; it must be %s", row->stem, row->in[i].name,
-                            qn_dtype_name(call->in[i].desc.dtype), row->in[i].integer ? "i32" : "a float type");
+        if (row->in[i].integer) QN_TRY(qn__check_dtype(call, i, QN_I32)); /* else the op's own rule */
     }
     QN_TRY(call->op->shape(call));
     for (int o = 0; o < row->out_count; o++)
@@ -130,6 +127,43 @@ qn_status qn__check_f32(const qn_call *call)
     return QN_OK;
 }
 
+qn_status qn__check_word(const qn_call *call, int in)
+{
+    const qn_desc *desc = &call->in[in].desc;
+    QN_CHECK(desc->dtype == QN_F32 || desc->dtype == QN_I32, "%s: input %s is %s; it must be f32 or i32",
+             stem_of(call), slot_name(call, in), qn_dtype_name(desc->dtype));
+    QN_CHECK(desc->layout == QN_ROWS, "%s: input %s is not row-major", stem_of(call), slot_name(call, in));
+    return QN_OK;
+}
+
+qn_status qn__check_type_like(const qn_call *call, int in, int like)
+{
+    const qn_desc *a = &call->in[in].desc, *b = &call->in[like].desc;
+    QN_CHECK(a->dtype == b->dtype && a->layout == b->layout, "%s: input %s is %s and input %s is %s; they must agree",
+             stem_of(call), slot_name(call, in), qn_dtype_name(a->dtype), slot_name(call, like),
+             qn_dtype_name(b->dtype));
+    return QN_OK;
+}
+
+qn_status qn__check_like(const qn_call *call, int in, int like)
+{
+    const qn_desc *a = &call->in[in].desc, *b = &call->in[like].desc;
+    char got[96], want[96];
+    QN_TRY(qn__check_type_like(call, in, like));
+    QN_CHECK(qn_shape_equal(&a->shape, &b->shape), "%s: input %s is %s; it must be %s, as input %s is",
+             stem_of(call), slot_name(call, in), qn__desc_text(a, got, sizeof got),
+             qn__desc_text(b, want, sizeof want), slot_name(call, like));
+    return QN_OK;
+}
+
+qn_status qn__check_axis(const qn_call *call)
+{
+    int rank = call->in[0].desc.shape.rank;
+    QN_CHECK(call->attr[0].i >= 0 && call->attr[0].i < rank, "%s: axis %lld is outside [0, %d)", stem_of(call),
+             (long long)call->attr[0].i, rank);
+    return QN_OK;
+}
+
 int64_t qn__elements(const qn_operand *operand)
 {
     return qn_shape_elements(&operand->desc.shape);
@@ -147,11 +181,11 @@ int64_t qn__rows(const qn_operand *operand)
     return shape->rank > 0 ? qn__shape_span(shape, 0, shape->rank - 1) : 1;
 }
 
-static double bytes_of(const qn_operand *operands, int count)
+static double bytes_of(const qn_operand *operands, int count, uint32_t which)
 {
     double bytes = 0;
     for (int i = 0; i < count; i++)
-        if (operands[i].there) bytes += (double)qn__desc_bytes(&operands[i].desc);
+        if (operands[i].there && (which >> i & 1u)) bytes += (double)qn__desc_bytes(&operands[i].desc);
     return bytes;
 }
 
@@ -159,8 +193,11 @@ void qn__cost_elementwise(const qn_call *call, double flops_per_element, qn_cost
 {
     const qn_operand *first = call->backward ? &call->dout[0] : &call->out[0];
     cost->flops = flops_per_element * (first->there ? (double)qn__elements(first) : 0.0);
-    cost->bytes = bytes_of(call->in, QN_OP_MAX_IN) + bytes_of(call->out, QN_OP_MAX_OUT) +
-                  bytes_of(call->dout, QN_OP_MAX_OUT) + bytes_of(call->din, QN_OP_MAX_IN);
+    uint32_t in = call->backward ? call->op->bwd_reads_in : ~0u;
+    uint32_t out = call->backward ? call->op->bwd_reads_out : ~0u;
+    cost->bytes = bytes_of(call->in, QN_OP_MAX_IN, in) + bytes_of(call->out, QN_OP_MAX_OUT, out);
+    if (!call->backward) return;
+    cost->bytes += bytes_of(call->dout, QN_OP_MAX_OUT, ~0u) + bytes_of(call->din, QN_OP_MAX_IN, ~0u);
 }
 
 const char *qn__refuse_never(const qn_call *call)

@@ -157,12 +157,20 @@ qn_status qn__check_rank(const qn_call *call, int in, int low, int high) QN_MUST
 qn_status qn__check_dim(const qn_call *call, int in, int axis, int64_t want) QN_MUST_USE;
 /* All float inputs f32, all integer inputs i32: the start of most shape rules. */
 qn_status qn__check_f32(const qn_call *call) QN_MUST_USE;
+/* Elements of 4 bytes (f32 or i32), row-major: what ops that only move elements take. */
+qn_status qn__check_word(const qn_call *call, int in) QN_MUST_USE;
+/* The type of input `like`; and its shape. */
+qn_status qn__check_type_like(const qn_call *call, int in, int like) QN_MUST_USE;
+qn_status qn__check_like(const qn_call *call, int in, int like) QN_MUST_USE;
+/* attr[0], the axis, is one of the dimensions of input 0. */
+qn_status qn__check_axis(const qn_call *call) QN_MUST_USE;
 
 /* Elements; rows x cols over the last dimension. */
 int64_t qn__elements(const qn_operand *operand);
 int64_t qn__cols(const qn_operand *operand);
 int64_t qn__rows(const qn_operand *operand);
-/* Bytes of all tensors present, plus flops_per_element times the elements of the first output (or its gradient). */
+/* Bytes of the tensors present (backward: of in and out only those it reads), and flops_per_element times the
+ * elements of the first output (or its gradient). */
 void qn__cost_elementwise(const qn_call *call, double flops_per_element, qn_cost *cost);
 
 /* The usual refusals. */

@@ -1,0 +1,3 @@
+/* AdamW, one element an item. */
+#define QN_W 1
+#include "adamw.clh"

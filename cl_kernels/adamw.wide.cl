@@ -1,0 +1,3 @@
+/* AdamW for CPUs: 16 elements at a time. */
+#define QN_W 16
+#include "adamw.clh"

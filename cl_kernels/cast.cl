@@ -1,0 +1,3 @@
+/* Cast, one element an item. */
+#define QN_W 1
+#include "cast.clh"

@@ -1,0 +1,3 @@
+/* Cast for CPUs: 16 elements at a time. */
+#define QN_W 16
+#include "cast.clh"

@@ -1,0 +1,3 @@
+/* Clipping, one element an item. */
+#define QN_W 1
+#include "clip.clh"

@@ -1,0 +1,3 @@
+/* Clipping for CPUs: 16 elements at a time. */
+#define QN_W 16
+#include "clip.clh"

@@ -1,0 +1,3 @@
+/* Concatenation, one element an item. */
+#define QN_W 1
+#include "concat.clh"

@@ -1,0 +1,3 @@
+/* Copy, one element an item. */
+#define QN_W 1
+#include "copy.clh"

@@ -1,0 +1,3 @@
+/* Cross entropy, one row an item. */
+#define QN_W 1
+#include "cross_entropy.clh"

@@ -1,0 +1,3 @@
+/* Dropout, one element an item. */
+#define QN_W 1
+#include "dropout.clh"

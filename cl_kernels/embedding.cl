@@ -1,0 +1,3 @@
+/* Embedding, one element an item. */
+#define QN_W 1
+#include "embedding.clh"

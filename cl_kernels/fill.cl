@@ -1,0 +1,3 @@
+/* Filling, one element an item. */
+#define QN_W 1
+#include "fill.clh"

@@ -1,0 +1,3 @@
+/* Gather, one element an item. */
+#define QN_W 1
+#include "gather.clh"

@@ -1,0 +1,3 @@
+/* Product, one element an item. */
+#define QN_W 1
+#include "multiply.clh"

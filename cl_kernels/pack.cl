@@ -1,0 +1,3 @@
+/* Packing, one panel column an item. */
+#define QN_W 1
+#include "pack.clh"

@@ -1,0 +1,3 @@
+/* Padding, one element an item. */
+#define QN_W 1
+#include "pad.clh"

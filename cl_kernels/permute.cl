@@ -1,0 +1,3 @@
+/* Permutation, one element an item. */
+#define QN_W 1
+#include "permute.clh"

@@ -1,0 +1,3 @@
+/* ReLU, one element an item. */
+#define QN_W 1
+#include "relu.clh"

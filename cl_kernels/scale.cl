@@ -1,0 +1,3 @@
+/* Scaling, one element an item. */
+#define QN_W 1
+#include "scale.clh"

@@ -1,0 +1,3 @@
+/* SGD, one element an item. */
+#define QN_W 1
+#include "sgd.clh"

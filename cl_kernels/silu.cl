@@ -1,0 +1,3 @@
+/* SiLU, one element an item. */
+#define QN_W 1
+#include "silu.clh"

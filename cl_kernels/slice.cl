@@ -1,0 +1,3 @@
+/* Slice, one element an item. */
+#define QN_W 1
+#include "slice.clh"

@@ -1,0 +1,3 @@
+/* Softmax for CPUs: a row in float16 vectors. */
+#define QN_W 16
+#include "softmax.clh"

@@ -1,0 +1,3 @@
+/* SwiGLU, one element an item. */
+#define QN_W 1
+#include "swiglu.clh"

@@ -1,0 +1,3 @@
+/* Hyperbolic tangent, one element an item. */
+#define QN_W 1
+#include "tanh.clh"

@@ -1,0 +1,3 @@
+/* Hyperbolic tangent for CPUs: 16 elements at a time. */
+#define QN_W 16
+#include "tanh.clh"
