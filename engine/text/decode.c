@@ -18,8 +18,7 @@ static qn_status add_token(const qn_tokenizer *t, int32_t id, bool *at_start, qn
         return qn__fail(QN_BAD_ARGUMENT, "token id %d is outside the vocabulary of %zu", (int)id,
                         t->vocab.count);
     if (t->vocab.token[id].type == QN__TOKEN_CONTROL || bytes == 0) return QN_OK;
-    bool put_there = *at_start && t->kind == QN_TOKENIZER_PIECES && t->prefix != QN__PREFIX_NONE;
-    if (put_there && text[0] == ' ') {
+    if (*at_start && t->drops_space && text[0] == ' ') {
         text++;
         bytes--;
     }

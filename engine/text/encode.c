@@ -227,9 +227,28 @@ static int32_t special_at(const qn_tokenizer *t, const uint8_t *text, size_t byt
     return -1;
 }
 
-static bool is_space(uint8_t byte)
+/* Unicode's White_Space. */
+static bool is_space(uint32_t code)
 {
-    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+    return code == ' ' || (code >= '\t' && code <= '\r') || code == 0x85 || code == 0xA0 ||
+           code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 ||
+           code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
+}
+
+/* Bytes of the white space character at the start of the text; 0 if there is none. */
+static size_t space_at(const uint8_t *text, size_t bytes)
+{
+    uint32_t code = 0;
+    size_t length = bytes ? qn__utf8_decode(text, bytes, &code) : 0;
+    return length && is_space(code) ? length : 0;
+}
+
+/* The same at the end of the text; such characters have at most 3 bytes. */
+static size_t space_before(const uint8_t *text, size_t bytes)
+{
+    for (size_t length = 1; length <= 3 && length <= bytes; length++)
+        if (space_at(text + bytes - length, length) == length) return length;
+    return 0;
 }
 
 static qn_status encode_text(encoder *e, const uint8_t *text, size_t bytes, unsigned flags)
@@ -244,8 +263,10 @@ static qn_status encode_text(encoder *e, const uint8_t *text, size_t bytes, unsi
         }
         const qn__token *token = &t->vocab.token[id];
         size_t end = at, next = at + token->bytes;
-        while (token->strips_left && end > start && is_space(text[end - 1])) end--;
-        while (token->strips_right && next < bytes && is_space(text[next])) next++;
+        for (size_t n = 1; token->strips_left && n; end -= n)
+            n = space_before(text + start, end - start);
+        for (size_t n = 1; token->strips_right && n; next += n)
+            n = space_at(text + next, bytes - next);
         QN_TRY(encode_part(e, text + start, end - start, start == 0));
         QN_TRY(qn__ids_push(&e->ids, id));
         start = at = next;

@@ -194,10 +194,28 @@ static qn_status read_pre_tokenizer(const json_t *step, const char *path, qn_tok
     return unsupported(step, path, "pre-tokenizer");
 }
 
+/* Does the decoder drop the space that was put before the text? */
+static qn_status read_decoder(const json_t *root, const char *path, qn_tokenizer *t)
+{
+    const json_t *decoder = json_object_get(root, "decoder");
+    const json_t *strip = find_step(decoder, "Strip"), *meta = find_step(decoder, "Metaspace");
+    const char *content = " ", *scheme = "always";
+    int64_t start = 0;
+    if (t->kind != QN_TOKENIZER_PIECES) return QN_OK;
+    QN_TRY(qn__json_string(strip, path, "content", false, &content));
+    QN_TRY(qn__json_i64(strip, path, "start", false, 0, INT32_MAX, &start));
+    QN_TRY(qn__json_string(meta, path, "prepend_scheme", false, &scheme));
+    if (strip) t->drops_space = start > 0 && strcmp(content, " ") == 0;
+    else if (meta) t->drops_space = strcmp(scheme, "never") != 0;
+    else t->drops_space = !json_is_object(decoder) && t->prefix != QN__PREFIX_NONE;
+    return QN_OK;
+}
+
 qn_status qn__hf_read_steps(const json_t *root, const char *path, qn_tokenizer *t)
 {
     QN_TRY(each_step(json_object_get(root, "normalizer"), path, t, read_normalizer));
     QN_TRY(each_step(json_object_get(root, "pre_tokenizer"), path, t, read_pre_tokenizer));
+    QN_TRY(read_decoder(root, path, t));
     if (t->kind == QN_TOKENIZER_PIECES && !t->marks_spaces)
         return qn__fail(QN_UNSUPPORTED, "%s: BPE over characters, neither byte-level nor with "
                         "U+2581 for spaces", path);

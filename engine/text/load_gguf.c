@@ -147,7 +147,8 @@ static qn_status read_specials(const qn_gguf *gguf, qn_tokenizer *t)
     QN_TRY(qn__gguf_bool(gguf, KEY("add_bos_token"), false, &t->wants_bos));
     QN_TRY(qn__gguf_bool(gguf, KEY("add_space_prefix"), false, &space));
     t->wants_bos = t->wants_bos && t->bos >= 0;
-    if (pieces && space) t->prefix = QN__PREFIX_EACH;
+    t->drops_space = pieces && space;
+    if (t->drops_space) t->prefix = QN__PREFIX_EACH;
     t->by_score = t->marks_spaces = pieces;
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         int32_t id = -1;

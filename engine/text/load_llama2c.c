@@ -26,8 +26,8 @@ static float read_f32(const uint8_t *at)
     return value;
 }
 
-/* The first three tokens are <unk>, <s>, </s> (the last two with line ends round the name), the next
- * 256 the bytes; all else is text. */
+/* The first three tokens are <unk>, <s>, </s> (the last two with line ends round the name), the
+ * next 256 the bytes; all else is text. */
 static qn_status add_token(qn_tokenizer *t, const char *text, size_t bytes, float score)
 {
     size_t id = t->vocab.count;
@@ -85,6 +85,7 @@ static qn_status fill(const qn_map *map, qn_tokenizer *t)
     t->by_score = true;
     t->wants_bos = true;
     t->prefix = QN__PREFIX_EACH;
+    t->drops_space = true;
     QN_TRY(qn__tokenizer_index(t));
     qn__tokenizer_mark_ends(t);
     return QN_OK;

@@ -108,8 +108,8 @@ static void consider(qn__word *word, const uint8_t *text, qn__join_fn join, cons
                                     .bytes = a->bytes + b->bytes, .id = id});
 }
 
-/* A candidate holds while both symbols are as they were: symbols only ever grow to the right, so the
- * same neighbours with the same sum of bytes are the same symbols. */
+/* A candidate holds while both symbols are as they were: symbols only ever grow to the right, so
+ * the same neighbours with the same sum of bytes are the same symbols. */
 qn_status qn__word_join(qn__word *word, const uint8_t *text, qn__join_fn join, const void *context)
 {
     /* One candidate a pair at first, then each join takes one and gives at most two. */

@@ -123,10 +123,10 @@ qn_status qn__pair_counts_add(qn__pair_counts *counts, int32_t left, int32_t rig
     return remember(pair, word);
 }
 
-/* Falling counts leave the heap as it is: a pair that comes to the top with a count it no longer has
+/* Falling counts leave the heap as it is: a pair that comes to the top with a count it had once
  * goes back with the right one. Rising counts are pushed here, once for all rises since last time;
- * so every pair is in the heap with at least its present count, and the first that is up to date is
- * the most frequent. */
+ * so every pair is in the heap with at least its present count, and the first that is up to date
+ * is the most frequent. */
 qn_status qn__pair_counts_best(qn__pair_counts *counts, int64_t least, uint32_t *index,
                                bool *found)
 {

@@ -1,5 +1,5 @@
-/* Writing tokenizer.json, so that Hugging Face's packages give the same ids. Every token, special or
- * not, is also in the model's vocabulary: ids are then exactly ours whatever the reader's version. */
+/* Writing tokenizer.json, so that Hugging Face's packages give the same ids. Every token, special
+ * or not, is also in the model's vocabulary: ids are then ours whatever the reader's version. */
 #include "text/hf.h"
 
 #include "base/check.h"
@@ -16,8 +16,8 @@ static qn_status no_memory(void)
     return qn__fail(QN_OS_ERROR, "saving a tokenizer: out of memory");
 }
 
-/* How a token is written: special ones as they are, byte-level ones in the byte alphabet, pieces with
- * U+2581 for spaces, byte tokens as <0xNN>. */
+/* How a token is written: special ones as they are, byte-level ones in the byte alphabet, pieces
+ * with U+2581 for spaces, byte tokens as <0xNN>. */
 qn_status qn__hf_write_token(const qn_tokenizer *t, size_t id, qn_str *out)
 {
     const qn__token *token = &t->vocab.token[id];
@@ -119,9 +119,11 @@ static json_t *piece_normalizer(const qn_tokenizer *t)
 
 static json_t *metaspace(const qn_tokenizer *t)
 {
+    static const char *const schemes[] = {[QN__PREFIX_NONE] = "never",
+                                          [QN__PREFIX_FIRST] = "first",
+                                          [QN__PREFIX_EACH] = "always"};
     return json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", "\xE2\x96\x81",
-                     "prepend_scheme", t->prefix == QN__PREFIX_FIRST ? "first" : "always", "split",
-                     (int)(t->splitter.stages > 0));
+                     "prepend_scheme", schemes[t->prefix], "split", (int)(t->splitter.stages > 0));
 }
 
 static json_t *piece_decoder(const qn_tokenizer *t)
@@ -129,7 +131,7 @@ static json_t *piece_decoder(const qn_tokenizer *t)
     json_t *parts = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern",
                               "String", "\xE2\x96\x81", "content", " ", "type", "ByteFallback",
                               "type", "Fuse");
-    if (t->prefix != QN__PREFIX_NONE)
+    if (t->drops_space)
         json_array_append_new(parts, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content",
                                                " ", "start", 1, "stop", 0));
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", parts);
@@ -142,7 +144,8 @@ static void write_steps(const qn_tokenizer *t, json_t *root)
         pre = split(QN__HF_CHARACTER);
         decoder = json_pack("{s:s}", "type", "Fuse");
     } else if (t->kind == QN_TOKENIZER_PIECES) {
-        bool with_metaspace = t->prefix == QN__PREFIX_FIRST || t->prefix_only_if_needed;
+        bool with_metaspace = t->prefix == QN__PREFIX_FIRST || t->prefix_only_if_needed ||
+                              t->splitter.stages > 0;
         if (with_metaspace) pre = metaspace(t);
         else normalizer = piece_normalizer(t);
         decoder = piece_decoder(t);

@@ -54,7 +54,8 @@ static qn_status list_cuts(const qn_tokenizer *t, size_t id, merge_list *list)
 static qn_status list_scored(const qn_tokenizer *t, merge_list *list)
 {
     for (size_t id = 0; id < t->vocab.count; id++)
-        if (t->vocab.token[id].type == QN__TOKEN_NORMAL || t->vocab.token[id].type == QN__TOKEN_USER)
+        if (t->vocab.token[id].type == QN__TOKEN_NORMAL ||
+            t->vocab.token[id].type == QN__TOKEN_USER)
             QN_TRY(list_cuts(t, id, list));
     return QN_OK;
 }

@@ -33,7 +33,7 @@ qn_status qn__splitter_add(qn__splitter *splitter, const char *pattern)
         pcre2_code_free(code);
         return qn__fail(QN_OS_ERROR, "pre-tokenizer: out of memory");
     }
-    (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* without it matching is slower, not other */
+    (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where it fails matching is slower */
     splitter->pattern[splitter->stages] = copy;
     splitter->code[splitter->stages++] = code;
     return QN_OK;
@@ -145,7 +145,8 @@ qn_status qn__split(const qn__splitter *splitter, const uint8_t *text, size_t by
         at += qn__utf8_run(text + at, bytes - at, &valid);
         QN_TRY(add_end(ends, at));
     }
-    matcher m = {.data = pcre2_match_data_create(1, NULL), .context = pcre2_match_context_create(NULL)};
+    matcher m = {.data = pcre2_match_data_create(1, NULL),
+                 .context = pcre2_match_context_create(NULL)};
     qn_status status;
     if (m.data && m.context) {
         pcre2_set_match_limit(m.context, MATCH_STEPS);

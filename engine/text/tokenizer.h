@@ -32,6 +32,7 @@ struct qn_tokenizer {
 
     qn__prefix prefix;
     bool prefix_only_if_needed; /* not if a space is there already */
+    bool drops_space; /* decoding leaves out a space at the start of the text */
     bool wants_bos;
     bool ignores_merges; /* a piece of text that is a token is taken as it is */
     bool by_score;       /* pieces: any two that make a token join, the best score first */

@@ -215,8 +215,8 @@ static void test_patterns(void **state)
         int32_t *ids;
         qn__str_add(&file, "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":"
                     "\"Split\",\"pattern\":{\"Regex\":\"%s\"},\"behavior\":\"Isolated\"},{\"type\":"
-                    "\"ByteLevel\"}]},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"\\u0120\":1},"
-                    "\"merges\":[]}}", patterns[i]);
+                    "\"ByteLevel\"}]},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,"
+                    "\"\\u0120\":1},\"merges\":[]}}", patterns[i]);
         write_file(path, file.data, file.length);
         qn__str_free(&file);
         if (qn_tokenizer_load(path, &t) != QN_OK) continue;

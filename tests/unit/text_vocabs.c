@@ -1,6 +1,8 @@
 /* Real vocabularies against the ids their own tools give. */
 #include "text_common.h"
 
+#include "text/split.h"
+
 static const char SEPARATOR[] = "\n__ggml_vocab_test__\n";
 
 /* One line of ids, against what we encode; returns whether they agree. */
@@ -60,11 +62,53 @@ static void test_llama_spm(void **state)
     check_cases("ggml-vocab-llama-spm.gguf");
 }
 
+/* Where each pre-tokenizer cuts one text; "/" marks the cuts. */
+static void test_splits(void **state)
+{
+    static const struct {
+        const char *name, *cut;
+    } cases[] = {
+        {"gpt-2", "I/'m/ 12345/ \xC3\xA9t\xC3\xA9/!!/   \n\n/ x"},
+        {"llama-bpe", "I/'m/ /123/45/ \xC3\xA9t\xC3\xA9/!!/   \n\n/ x"},
+        {"qwen2", "I/'m/ /1/2/3/4/5/ \xC3\xA9t\xC3\xA9/!!/   \n\n/ x"},
+        {"starcoder", "I/'m/ /1/2/3/4/5/ \xC3\xA9t\xC3\xA9/!!/   \n\n/ x"},
+        {"refact", "I/'m/ /1/2/3/4/5/ \xC3\xA9t\xC3\xA9/!!/   \n\n/ x"},
+        {"mpt", "I/'m/ 12345/ \xC3\xA9t\xC3\xA9/!!/   \n\n/ x"},
+        {"falcon", "I/'/m/ /123/45/ \xC3\xA9t\xC3\xA9/!!/   \n\n/ x"},
+        {"default", "I/'/m/ /123/45/ \xC3\xA9t\xC3\xA9/!!/   \n\n/ x"},
+        {"deepseek-llm", "I/'/m/ /12345/ \xC3\xA9/t/\xC3\xA9/!!/   /\n/\n/ x"},
+        {"deepseek-coder", "I/'/m/ /1/2/3/4/5/ \xC3\xA9t\xC3\xA9/!!/   /\n/\n/ x"},
+        {"deepseek-v3", "I/'m/ /123/45/ \xC3\xA9t\xC3\xA9/!!/   \n\n/ x"},
+    };
+    static const char text[] = "I'm 12345 \xC3\xA9t\xC3\xA9!!   \n\n x";
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        qn__splitter splitter = {0};
+        qn__ends ends = {0}, spare = {0};
+        bool ignores;
+        char cut[256];
+        size_t to = 0, start = 0;
+        ASSERT_OK(qn__splitter_add_named(&splitter, cases[i].name, strlen(cases[i].name), &ignores));
+        ASSERT_OK(qn__split(&splitter, (const uint8_t *)text, strlen(text), &ends, &spare));
+        for (size_t k = 0; k < ends.count; start = ends.data[k++]) {
+            if (k) cut[to++] = '/';
+            memcpy(cut + to, text + start, ends.data[k] - start);
+            to += ends.data[k] - start;
+        }
+        cut[to] = 0;
+        assert_string_equal(cut, cases[i].cut);
+        qn__splitter_free(&splitter);
+        qn__ends_free(&ends);
+        qn__ends_free(&spare);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gpt2),
         cmocka_unit_test(test_llama_spm),
+        cmocka_unit_test(test_splits),
     };
     return cmocka_run_group_tests_name("text vocabularies", tests, NULL, NULL);
 }

@@ -7,8 +7,8 @@
  *   free(ids), free(again);
  *   qn_tokenizer_destroy(&tokenizer);
  *
- * Texts are bytes with an explicit length: NUL bytes and invalid UTF-8 are allowed unless a call says
- * otherwise. A tokenizer never changes after it was made and may be used from many threads. */
+ * Texts are bytes with an explicit length: NUL bytes and invalid UTF-8 are allowed unless a call
+ * says otherwise. A tokenizer never changes after it was made and may be used from many threads. */
 #ifndef QUERNEL_TEXT_H
 #define QUERNEL_TEXT_H
 
@@ -55,9 +55,9 @@ QN_API qn_status qn_tokenizer_train_bpe(const char *text, size_t bytes, int32_t 
 QN_API qn_status qn_tokenizer_load(const char *path, qn_tokenizer **tokenizer) QN_MUST_USE;
 
 /* Write a Hugging Face tokenizer.json. If `path` is a folder, write tokenizer.json and
- * tokenizer_config.json in it. The `tokenizers` package and qn_tokenizer_load give the same ids; but
- * pieces that join by score (GGUF "llama", llama2.c) become ranked merges, the nearest thing that
- * the format has, and U+2581 in a text then means a space. */
+ * tokenizer_config.json in it. The `tokenizers` package and qn_tokenizer_load give the same ids;
+ * but pieces that join by score (GGUF "llama", llama2.c) become ranked merges, the nearest thing
+ * that the format has, and U+2581 in a text then means a space. */
 QN_API qn_status qn_tokenizer_save(const qn_tokenizer *tokenizer, const char *path) QN_MUST_USE;
 
 /* Takes the address, accepts NULL, leaves NULL. */
@@ -84,8 +84,8 @@ QN_API int32_t qn_tokenizer_find(const qn_tokenizer *tokenizer, const char *text
 
 enum {
     QN_ENCODE_BOS = 1,    /* begin with BOS, if there is one */
-    QN_ENCODE_SPECIAL = 2 /* names of control tokens in the text become these tokens; without it they
-                             are ordinary text, as is right for text you do not trust */
+    QN_ENCODE_SPECIAL = 2 /* names of control tokens in the text become these tokens; without it
+                             they are ordinary text, as is right for text you do not trust */
 };
 
 /* The caller frees *ids (NULL when *count is 0). At most 2^31 - 2 bytes a call; time grows as
@@ -93,8 +93,8 @@ enum {
 QN_API qn_status qn_tokenizer_encode(const qn_tokenizer *tokenizer, const char *text, size_t bytes,
                                      unsigned flags, int32_t **ids, size_t *count) QN_MUST_USE;
 
-/* The exact bytes that the ids stand for, a NUL added after the last (not counted); the caller frees
- * *text. Any byte sequence may come out; qn_decoder gives valid UTF-8 only. */
+/* The exact bytes that the ids stand for, a NUL added after the last (not counted); the caller
+ * frees *text. Any byte sequence may come out; qn_decoder gives valid UTF-8 only. */
 QN_API qn_status qn_tokenizer_decode(const qn_tokenizer *tokenizer, const int32_t *ids,
                                      size_t count, char **text, size_t *bytes) QN_MUST_USE;
 
