@@ -93,6 +93,14 @@ static json_t *split(const char *pattern)
                      "behavior", "Isolated", "invert", 0);
 }
 
+/* A list that could not take all its parts is NULL, and so is then all that is made of it. */
+static void append(json_t **list, json_t *part)
+{
+    if (json_array_append_new(*list, part) == 0) return;
+    json_decref(*list);
+    *list = NULL;
+}
+
 /* GPT-2's own pattern is what ByteLevel does when told to; any others come before it. */
 static json_t *byte_level_steps(const qn_tokenizer *t)
 {
@@ -102,9 +110,8 @@ static json_t *byte_level_steps(const qn_tokenizer *t)
     if (stages == 1 && strcmp(t->splitter.pattern[0], qn__split_gpt2) == 0)
         return byte_level(prefix, true);
     json_t *parts = json_array();
-    for (size_t i = 0; i < stages; i++)
-        if (json_array_append_new(parts, split(t->splitter.pattern[i])) != 0) break;
-    json_array_append_new(parts, byte_level(prefix, false));
+    for (size_t i = 0; i < stages; i++) append(&parts, split(t->splitter.pattern[i]));
+    append(&parts, byte_level(prefix, false));
     return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", parts);
 }
 
@@ -132,30 +139,9 @@ static json_t *piece_decoder(const qn_tokenizer *t)
                               "String", "\xE2\x96\x81", "content", " ", "type", "ByteFallback",
                               "type", "Fuse");
     if (t->drops_space)
-        json_array_append_new(parts, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content",
-                                               " ", "start", 1, "stop", 0));
+        append(&parts, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start",
+                                 1, "stop", 0));
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", parts);
-}
-
-static void write_steps(const qn_tokenizer *t, json_t *root)
-{
-    json_t *normalizer = json_null(), *pre = json_null(), *decoder;
-    if (t->kind == QN_TOKENIZER_CHARS) {
-        pre = split(QN__HF_CHARACTER);
-        decoder = json_pack("{s:s}", "type", "Fuse");
-    } else if (t->kind == QN_TOKENIZER_PIECES) {
-        bool with_metaspace = t->prefix == QN__PREFIX_FIRST || t->prefix_only_if_needed ||
-                              t->splitter.stages > 0;
-        if (with_metaspace) pre = metaspace(t);
-        else normalizer = piece_normalizer(t);
-        decoder = piece_decoder(t);
-    } else {
-        pre = byte_level_steps(t);
-        decoder = byte_level(true, true);
-    }
-    json_object_set_new(root, "normalizer", normalizer);
-    json_object_set_new(root, "pre_tokenizer", pre);
-    json_object_set_new(root, "decoder", decoder);
 }
 
 /* The name of a special token, as JSON; null when there is none. */
@@ -180,6 +166,30 @@ static json_t *post_processor(const qn_tokenizer *t)
                      "id", name, bytes, "type_id", 0, "Sequence", "id", "A", "type_id", 0,
                      "Sequence", "id", "B", "type_id", 1, "special_tokens", name, bytes, "id",
                      name, bytes, "ids", (int)t->bos, "tokens", name, bytes);
+}
+
+static qn_status write_steps(const qn_tokenizer *t, json_t *root)
+{
+    json_t *normalizer = json_null(), *pre = json_null(), *decoder;
+    int failures = 0;
+    if (t->kind == QN_TOKENIZER_CHARS) {
+        pre = split(QN__HF_CHARACTER);
+        decoder = json_pack("{s:s}", "type", "Fuse");
+    } else if (t->kind == QN_TOKENIZER_PIECES) {
+        bool with_metaspace = t->prefix == QN__PREFIX_FIRST || t->prefix_only_if_needed ||
+                              t->splitter.stages > 0;
+        if (with_metaspace) pre = metaspace(t);
+        else normalizer = piece_normalizer(t);
+        decoder = piece_decoder(t);
+    } else {
+        pre = byte_level_steps(t);
+        decoder = byte_level(true, true);
+    }
+    failures += json_object_set_new(root, "normalizer", normalizer) != 0;
+    failures += json_object_set_new(root, "pre_tokenizer", pre) != 0;
+    failures += json_object_set_new(root, "decoder", decoder) != 0;
+    failures += json_object_set_new(root, "post_processor", post_processor(t)) != 0;
+    return failures ? no_memory() : QN_OK;
 }
 
 static qn_status write_model(const qn_tokenizer *t, json_t *root)
@@ -210,11 +220,7 @@ static qn_status write_tokenizer(const qn_tokenizer *t, const char *path)
     json_t *root = json_pack("{s:s, s:n, s:n, s:O}", "version", "1.0", "truncation", "padding",
                              "added_tokens", added);
     qn_status status = root ? write_added(t, added) : no_memory();
-    if (status == QN_OK) {
-        write_steps(t, root);
-        if (json_object_set_new(root, "post_processor", post_processor(t)) != 0)
-            status = no_memory();
-    }
+    if (status == QN_OK) status = write_steps(t, root);
     if (status == QN_OK) status = write_model(t, root);
     if (status == QN_OK) status = qn__json_save(path, root);
     json_decref(added);

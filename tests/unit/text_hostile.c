@@ -102,6 +102,70 @@ static void test_llama2c_by_hand(void **state)
     unlink(path);
 }
 
+static void put_key(qn_str *file, const char *key, uint32_t type)
+{
+    uint64_t length = strlen(key);
+    qn__str_add_bytes(file, &length, 8);
+    qn__str_add_bytes(file, key, length);
+    qn__str_add_bytes(file, &type, 4);
+}
+
+static void put_string(qn_str *file, const char *text)
+{
+    uint64_t length = strlen(text);
+    qn__str_add_bytes(file, &length, 8);
+    qn__str_add_bytes(file, text, length);
+}
+
+static void put_array(qn_str *file, const char *key, uint32_t element, uint64_t count)
+{
+    put_key(file, key, 9);
+    qn__str_add_bytes(file, &element, 4);
+    qn__str_add_bytes(file, &count, 8);
+}
+
+/* A GGUF file of no tensors and a tokenizer of 8 tokens. */
+static qn_str make_gguf(bool pieces)
+{
+    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x61>", "t", "h", "th", "ht"};
+    static const int32_t types[] = {2, 3, 3, 6, 1, 1, 1, 4};
+    static const float scores[] = {0, 0, 0, 0, -1, -2, -3, -4};
+    qn_str file = {0};
+    uint32_t version = 3, bos = 1;
+    uint64_t counts[] = {0, pieces ? 5 : 6};
+    qn__str_add_bytes(&file, "GGUF", 4);
+    qn__str_add_bytes(&file, &version, 4);
+    qn__str_add_bytes(&file, counts, 16);
+    put_key(&file, "tokenizer.ggml.model", 8);
+    put_string(&file, pieces ? "llama" : "gpt2");
+    put_array(&file, "tokenizer.ggml.tokens", 8, 8);
+    for (size_t i = 0; i < 8; i++) put_string(&file, tokens[i]);
+    put_array(&file, "tokenizer.ggml.token_type", 5, 8);
+    qn__str_add_bytes(&file, types, sizeof types);
+    put_key(&file, "tokenizer.ggml.bos_token_id", 4);
+    qn__str_add_bytes(&file, &bos, 4);
+    if (pieces) {
+        put_array(&file, "tokenizer.ggml.scores", 6, 8);
+        qn__str_add_bytes(&file, scores, sizeof scores);
+    } else {
+        put_key(&file, "tokenizer.ggml.pre", 8);
+        put_string(&file, "gpt-2");
+        put_array(&file, "tokenizer.ggml.merges", 8, 1);
+        put_string(&file, "t h");
+    }
+    return file;
+}
+
+static void test_gguf(void **state)
+{
+    (void)state;
+    for (int pieces = 0; pieces < 2; pieces++) {
+        qn_str file = make_gguf(pieces);
+        cut_and_flip(pieces ? "pieces.gguf" : "bpe.gguf", file.data, file.length, false);
+        qn__str_free(&file);
+    }
+}
+
 static void saved_file(const char *name, qn_tokenizer *t)
 {
     char path[4096], *text;
@@ -250,7 +314,8 @@ int main(void)
         cmocka_unit_test(test_llama2c),     cmocka_unit_test(test_llama2c_by_hand),
         cmocka_unit_test(test_json_chars),  cmocka_unit_test(test_json_bpe),
         cmocka_unit_test(test_json_pieces), cmocka_unit_test(test_json_by_hand),
-        cmocka_unit_test(test_patterns),    cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_patterns),    cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_no_file),
     };
     return cmocka_run_group_tests_name("text hostile", tests, NULL, NULL);
 }
