@@ -63,20 +63,21 @@ static qn_status create(const char *run, int64_t step, bool joined, qn_checkpoin
     return status;
 }
 
-/* The run's own folder must last too, or a power cut takes it with all it holds. */
+/* The run's own folder must last too, or a power cut takes it with all it holds: each folder that
+ * is made is synced into its parent. */
 static qn_status make_run_folder(const char *run)
 {
     const qn_file_ops *ops = qn__file_ops();
     if (qn__is_folder(run)) return QN_OK;
-    QN_TRY(qn__make_folders(run));
     char *copy = strdup(run);
     if (!copy) return no_memory(run);
-    int result = ops->sync_folder(ops->user, dirname(copy));
-    int error = errno;
+    const char *parent = dirname(copy);
+    qn_status status = make_run_folder(parent);
+    if (status == QN_OK && ((ops->make_folder(ops->user, run) != 0 && errno != EEXIST) ||
+                            ops->sync_folder(ops->user, parent) != 0))
+        status = qn__fail(QN_CANNOT_WRITE, "cannot make folder %s: %s", run, strerror(errno));
     free(copy);
-    if (result != 0)
-        return qn__fail(QN_CANNOT_WRITE, "cannot sync the folder of %s: %s", run, strerror(error));
-    return QN_OK;
+    return status;
 }
 
 /* What a crash can leave: unfinished folders, and an .old one whose successor is right. */

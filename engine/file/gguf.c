@@ -34,12 +34,12 @@ static qn_status bad(const reader *from, const char *what)
 
 static qn_status take(reader *from, uint64_t count, const char *what, const uint8_t **bytes)
 {
+    *bytes = from->gguf->data + from->at;
     if (count > left(from))
         return qn__fail(QN_BAD_DATA,
                         "%s: byte %zu: %s needs %" PRIu64 " bytes, but %" PRIu64
                         " are left: the file is truncated or damaged; copy or download it again",
                         from->gguf->map.path, from->at, what, count, left(from));
-    *bytes = from->gguf->data + from->at;
     from->at += (size_t)count;
     return QN_OK;
 }
@@ -47,6 +47,7 @@ static qn_status take(reader *from, uint64_t count, const char *what, const uint
 static qn_status take_u32(reader *from, const char *what, uint32_t *value)
 {
     const uint8_t *bytes;
+    *value = 0;
     QN_TRY(take(from, sizeof *value, what, &bytes));
     memcpy(value, bytes, sizeof *value);
     return QN_OK;
@@ -55,6 +56,7 @@ static qn_status take_u32(reader *from, const char *what, uint32_t *value)
 static qn_status take_u64(reader *from, const char *what, uint64_t *value)
 {
     const uint8_t *bytes;
+    *value = 0;
     QN_TRY(take(from, sizeof *value, what, &bytes));
     memcpy(value, bytes, sizeof *value);
     return QN_OK;

@@ -102,7 +102,7 @@ static qn_status open_sharded(qn_hf_folder *folder, const char *index_path)
         return qn__fail(QN_BAD_DATA, "%s: \"weight_map\" is missing or not an object", index_path);
     QN_TRY(reserve(folder, json_object_size(map)));
     json_object_foreach(map, name, where) {
-        int64_t shard;
+        int64_t shard = 0;
         if (!json_is_string(where))
             return qn__fail(QN_BAD_DATA, "%s: \"%.200s\" is not in a file", index_path, name);
         QN_TRY(shard_of(folder, json_string_value(where), &shard));

@@ -134,7 +134,7 @@ static qn_status read_offsets(const qn_safetensors *file, const json_t *offsets,
 static qn_status read_tensor(const qn_safetensors *file, const char *name, const json_t *entry,
                              uint64_t room, qn_range *range)
 {
-    uint64_t size;
+    uint64_t size = 0;
     const char *dtype_name = json_string_value(json_object_get(entry, "dtype"));
     if (!printable(name))
         return qn__fail(QN_BAD_DATA, "%s: a tensor name has a control character", file->map.path);

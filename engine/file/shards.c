@@ -61,7 +61,7 @@ static qn_status read_header(const qn_map *map, qn_shard_kind *kind, uint64_t *t
 
 static qn_status add_file(qn_shards *shards, const char *path)
 {
-    qn_shard_kind kind;
+    qn_shard_kind kind = QN_SHARD_U16;
     shard *file = &shards->files[shards->count];
     QN_TRY(qn__map_open(path, &file->map));
     shards->count++;
