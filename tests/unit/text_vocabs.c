@@ -88,7 +88,8 @@ static void test_splits(void **state)
         bool ignores;
         char cut[256];
         size_t to = 0, start = 0;
-        ASSERT_OK(qn__splitter_add_named(&splitter, cases[i].name, strlen(cases[i].name), &ignores));
+        const char *name = cases[i].name;
+        ASSERT_OK(qn__splitter_add_named(&splitter, name, strlen(name), &ignores));
         ASSERT_OK(qn__split(&splitter, (const uint8_t *)text, strlen(text), &ends, &spare));
         for (size_t k = 0; k < ends.count; start = ends.data[k++]) {
             if (k) cut[to++] = '/';
