@@ -1,0 +1,50 @@
+#include "runner.h"
+
+static bool fill(test *t, int in)
+{
+    if (in != 2) return false;
+    int64_t rows = dim_of(t, 0, 0), step = 0;
+    for (int64_t i = 0; i < t->in[2].count; i++) { /* ascending with gaps, then exchanged */
+        step += random_pick(t, 0, 1) && rows - step > t->in[2].count - i;
+        t->in[2].d[i] = (double)step++;
+    }
+    for (int64_t i = 0; i < t->in[2].count; i++) {
+        int64_t other = random_pick(t, 0, i);
+        double kept = t->in[2].d[i];
+        t->in[2].d[i] = t->in[2].d[other];
+        t->in[2].d[other] = kept;
+    }
+    for (int64_t i = 0; i < t->in[2].count; i++)
+        if (random_pick(t, 0, 4) == 0) t->in[2].d[i] = -1;
+    return true;
+}
+
+const op_cases cases_scatter_rows = {
+    .tiny = (const char *const[]){
+        "scatter_rows : dst=f32[5,19] src=f32[3,19] index=i32[3]",
+        NULL,
+    },
+    .device = (const char *const[]){
+        "scatter_rows : dst=f32[7,{n:0,1,61,63,64,65}] src=f32[5,{n}] index=i32[5]",
+        "scatter_rows : dst=f32[{s:1,13,64,65},3] src=f32[{s},3] index=i32[{s}]",
+        "scatter_rows : dst=f32[5,3] src=f32[0,3] index=i32[0]",
+        NULL,
+    },
+    .sizes = (const char *const[]){
+        "scatter_rows : dst=i32[7,{n:3,65}] src=i32[5,{n}] index=i32[5]",
+        "scatter_rows : dst=f32[33,{n:15,16,17,255,257,4097}] src=f32[{r:1,17},{n}]"
+        " index=i32[{r}]",
+        "scatter_rows : dst=f32[5,2,3,7] src=f32[4,2,3,7] index=i32[4]",
+        "scatter_rows : dst=f32[300] src=f32[257] index=i32[257]",
+        NULL,
+    },
+    .refused = (const char *const[]){
+        "scatter_rows : dst=f32[5,3] src=f32[3,4] index=i32[3]",
+        "scatter_rows : dst=f32[5,3] src=f32[3,3] index=i32[4]",
+        "scatter_rows : dst=f32[5,3] src=f32[3,3] index=f32[3]",
+        NULL,
+    },
+    .fwd = {.each = 0},
+    .why = "a copy",
+    .fill = fill,
+};
