@@ -1,0 +1,317 @@
+#include "graph/plan.h"
+
+#include "base/check.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- shapes for a number of rows ---- */
+
+static qn_status view_rows(const qn_plan *plan, const qn_node *node)
+{
+    const qn_desc *from = &plan->descs[node->in[0]];
+    qn_desc *to = &plan->descs[node->out[0]];
+    *to = plan->graph->tensors[node->out[0]]->desc;
+    int64_t before = qn_shape_elements(&plan->graph->tensors[node->in[0]]->desc.shape);
+    int64_t now = qn_shape_elements(&from->shape);
+    if (now == before) return QN_OK;
+    if (to->shape.rank < 1 || to->shape.dim[0] * now % before != 0)
+        return qn__fail(QN_UNSUPPORTED, "a reshape does not keep the run-time dimension first");
+    to->shape.dim[0] = to->shape.dim[0] * now / before;
+    return QN_OK;
+}
+
+static qn_status node_rows(const qn_plan *plan, const qn_node *node)
+{
+    qn_call call;
+    if (node->op == QN_RESHAPE) return view_rows(plan, node);
+    if (node->backward) { /* gradients look like what they are gradients of */
+        for (int i = 0; i < QN_OP_MAX_IN; i++)
+            if (node->din[i] >= 0) plan->descs[node->din[i]] = plan->descs[node->in[i]];
+        return QN_OK;
+    }
+    qn__node_call(plan->graph, node, &call);
+    for (int i = 0; i < QN_OP_MAX_IN; i++)
+        if (node->in[i] >= 0) call.in[i].desc = plan->descs[node->in[i]];
+    QN_TRY(qn__call_shape(&call));
+    for (int o = 0; o < QN_OP_MAX_OUT; o++)
+        if (node->out[o] >= 0) plan->descs[node->out[o]] = call.out[o].desc;
+    return QN_OK;
+}
+
+/* The shape rules say again what follows from the inputs; done only when the number changes. */
+qn_status qn__plan_set_rows(qn_plan *plan, int64_t rows)
+{
+    const qn_graph *graph = plan->graph;
+    for (int i = 0; i < graph->tensor_count; i++) {
+        plan->descs[i] = graph->tensors[i]->desc;
+        if (graph->tensors[i]->rows) plan->descs[i].shape.dim[0] = rows;
+    }
+    if (rows != graph->rows)
+        for (int i = 0; i < graph->node_count; i++) QN_TRY(node_rows(plan, &graph->nodes[i]));
+    plan->rows = rows;
+    return QN_OK;
+}
+
+/* ---- making a plan ---- */
+
+static void free_plan(qn_plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++) qn__exec_free(&plan->steps[i].exec);
+    for (int i = 0; i < plan->program_count; i++) free(plan->programs[i]);
+    free(plan->programs);
+    free(plan->steps);
+    free(plan->places);
+    free(plan->descs);
+    free(plan);
+}
+
+void qn_plan_destroy(qn_plan **plan)
+{
+    if (*plan) free_plan(*plan);
+    *plan = NULL;
+}
+
+static void record(void *user, const char *file, const char *options, const char *kernel)
+{
+    qn_plan *plan = user;
+    char key[640];
+    (void)kernel;
+    plan->facts.kernels++;
+    snprintf(key, sizeof key, "%s %s", file, options);
+    for (int i = 0; i < plan->program_count; i++)
+        if (strcmp(plan->programs[i], key) == 0) return;
+    if (plan->program_count == plan->program_capacity) {
+        int capacity = plan->program_capacity ? plan->program_capacity * 2 : 64;
+        char **more = realloc(plan->programs, (size_t)capacity * sizeof *more);
+        if (!more) return;
+        plan->programs = more;
+        plan->program_capacity = capacity;
+    }
+    char *copy = strdup(key);
+    if (copy) plan->programs[plan->program_count++] = copy;
+}
+
+static qn_status choose(qn_plan *plan, qn_step *step, const char *variant)
+{
+    qn__node_call(plan->graph, &step->node, &step->call);
+    if (variant && qn__call_choose(&step->call, variant) == QN_OK) return QN_OK;
+    return qn__call_choose(&step->call, NULL);
+}
+
+static qn_status launch(qn_exec *exec, const qn_call *call)
+{
+    return call->backward ? call->op->bwd(exec, call) : call->op->fwd(exec, call);
+}
+
+static qn_status prepare_step(qn_plan *plan, qn_step *step, const char *variant)
+{
+    QN_TRY(choose(plan, step, variant));
+    qn_call *call = &step->call;
+    uint64_t scratch = call->variant->scratch ? call->variant->scratch(call) : 0;
+    if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
+    if (scratch > plan->store->caps.max_alloc_bytes)
+        return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "a workspace of %.1f MB is larger than the device gives at once",
+                        (double)scratch / 1e6);
+    qn_exec recorder = {.record = record, .record_user = plan};
+    QN_TRY(launch(&recorder, call));
+    qn_cost cost = qn__call_cost(call);
+    const qn_caps *caps = &plan->store->caps;
+    double flops_s = caps->peak_gflops > 0 ? cost.flops / (caps->peak_gflops * 1e9) : 0;
+    double bytes_s = caps->peak_gbytes > 0 ? cost.bytes / (caps->peak_gbytes * 1e9) : 0;
+    plan->facts.flops += cost.flops;
+    plan->facts.bytes += cost.bytes;
+    plan->facts.predicted_seconds += (flops_s > bytes_s ? flops_s / 0.85 : bytes_s / 0.7) + 5e-6;
+    return QN_OK;
+}
+
+/* Copy the living nodes, reshapes left out. */
+static qn_status take_nodes(qn_plan *plan, const qn_plan_options *options)
+{
+    qn_graph *graph = plan->graph;
+    size_t count = (size_t)graph->node_count;
+    qn_node *nodes = malloc((count + 1) * sizeof *nodes);
+    plan->steps = calloc(count + 1, sizeof *plan->steps);
+    plan->places = calloc((size_t)graph->tensor_count + 1, sizeof *plan->places);
+    plan->descs = calloc((size_t)graph->tensor_count + 1, sizeof *plan->descs);
+    if (!nodes || !plan->steps || !plan->places || !plan->descs) {
+        free(nodes);
+        return qn__fail(QN_OS_ERROR, "out of memory");
+    }
+    if (count) memcpy(nodes, graph->nodes, count * sizeof *nodes);
+    qn__pass_drop_dead(graph, nodes, (int)count);
+    if (!options->keep_unfused) qn__pass_fuse(graph, nodes, (int)count);
+    plan->first_backward = -1;
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].dead || nodes[i].op == QN_RESHAPE) continue;
+        if (nodes[i].in_backward && plan->first_backward < 0) plan->first_backward = plan->step_count;
+        plan->steps[plan->step_count++].node = nodes[i];
+    }
+    if (plan->first_backward < 0) plan->first_backward = plan->step_count;
+    free(nodes);
+    return QN_OK;
+}
+
+static void share_needs(qn_plan *plan)
+{
+    qn_store *store = plan->store;
+    if (plan->slots > store->slots) store->slots = plan->slots;
+    if (plan->arenas.count > store->step_arenas) store->step_arenas = plan->arenas.count;
+    for (int a = 0; a < plan->arenas.count; a++)
+        if (plan->arenas.bytes[a] > store->step_need[a]) store->step_need[a] = plan->arenas.bytes[a];
+    if (plan->scratch_bytes > store->scratch_need) store->scratch_need = plan->scratch_bytes;
+}
+
+qn_status qn_plan_create(qn_graph *graph, const qn_plan_options *options, qn_plan **plan)
+{
+    static const qn_plan_options defaults = {.size = sizeof defaults};
+    *plan = NULL;
+    if (!options) options = &defaults;
+    QN_CHECK(options->size == sizeof *options, "qn_plan_options.size is %u, this library's is %zu", options->size,
+             sizeof *options);
+    QN_TRY(qn_graph_status(graph));
+    qn_plan *p = calloc(1, sizeof *p);
+    if (!p) return qn__fail(QN_OS_ERROR, "out of memory");
+    p->graph = graph;
+    p->store = graph->store;
+    p->slots = options->slots > 1 ? options->slots : 1;
+    qn_status status = take_nodes(p, options);
+    if (status == QN_OK) status = qn__plan_set_rows(p, graph->rows);
+    for (int i = 0; status == QN_OK && i < p->step_count; i++)
+        status = prepare_step(p, &p->steps[i], options->variant);
+    if (status == QN_OK) status = qn__plan_place(p);
+    if (status != QN_OK) {
+        free_plan(p);
+        return status;
+    }
+    p->facts.nodes = p->step_count;
+    p->facts.programs = p->program_count;
+    for (int a = 0; a < p->arenas.count; a++) p->facts.step_bytes += p->arenas.bytes[a] * (uint64_t)p->slots;
+    p->facts.scratch_bytes = p->scratch_bytes;
+    share_needs(p);
+    *plan = p;
+    return QN_OK;
+}
+
+void qn_plan_facts_get(const qn_plan *plan, qn_plan_facts *facts)
+{
+    const qn_store *store = plan->store;
+    *facts = plan->facts;
+    facts->store_bytes = qn__store_bytes(store);
+    facts->total_bytes = facts->store_bytes + (store->scratch_need + 3) / 4 * 4;
+    for (int a = 0; a < store->step_arenas; a++)
+        facts->total_bytes += store->step_need[a] * (uint64_t)(store->slots > 1 ? store->slots : 1);
+}
+
+/* ---- running ---- */
+
+static qn_operand locate(const qn_plan *plan, int id, int slot)
+{
+    if (id < 0) return (qn_operand){0};
+    const qn_tensor *tensor = plan->graph->tensors[id];
+    qn_operand operand = {.there = true, .desc = plan->descs[id]};
+    if (tensor->store >= 0) {
+        const qn_store_tensor *stored = &plan->store->tensors[tensor->store];
+        operand.buffer = qn__store_buffer(plan->store, stored);
+        operand.offset = stored->offset;
+    } else if (plan->places[tensor->root].used) {
+        const qn_place *place = &plan->places[tensor->root];
+        operand.buffer = plan->store->step[slot * 64 + place->arena];
+        operand.offset = place->offset;
+    }
+    return operand;
+}
+
+/* Point every call at its memory for this slot and number of rows. */
+static qn_status aim(qn_plan *plan, int64_t rows, int slot)
+{
+    bool other_rows = rows != plan->rows;
+    if (other_rows) QN_TRY(qn__plan_set_rows(plan, rows));
+    for (int i = 0; i < plan->step_count; i++) {
+        qn_step *step = &plan->steps[i];
+        const qn_node *node = &step->node;
+        qn_call *call = &step->call;
+        for (int t = 0; t < QN_OP_MAX_IN; t++) call->in[t] = locate(plan, node->in[t], slot);
+        for (int t = 0; t < QN_OP_MAX_OUT; t++) call->out[t] = locate(plan, node->out[t], slot);
+        for (int t = 0; t < QN_OP_MAX_OUT; t++) call->dout[t] = locate(plan, node->dout[t], slot);
+        for (int t = 0; t < QN_OP_MAX_IN; t++) call->din[t] = locate(plan, node->din[t], slot);
+        call->scratch = (qn_operand){.there = plan->store->scratch != NULL, .buffer = plan->store->scratch};
+        if (other_rows) step->exec.bound_count = 0; /* another shape may want other kernels */
+    }
+    plan->slot = slot;
+    plan->generation = plan->store->generation;
+    return QN_OK;
+}
+
+qn_status qn_plan_prepare(qn_plan *plan)
+{
+    QN_CHECK(plan->store->device != NULL, "this plan was made without a device: it cannot run");
+    QN_TRY(qn_store_allocate(plan->store));
+    QN_TRY(qn__store_share(plan->store));
+    for (int i = 0; i < plan->step_count; i++)
+        plan->steps[i].exec = (qn_exec){.device = plan->store->device, .tag = i, .bound = plan->steps[i].exec.bound,
+                                        .bound_capacity = plan->steps[i].exec.bound_capacity};
+    plan->prepared = true;
+    plan->generation = 0;
+    return QN_OK;
+}
+
+/* Make derived tensors again whose source was written since. */
+static qn_status refresh_derived(qn_store *store)
+{
+    for (int i = 0; i < store->tensor_count; i++) {
+        qn_store_tensor *tensor = &store->tensors[i];
+        if (tensor->source < 0 || tensor->source_version == store->tensors[tensor->source].version) continue;
+        const qn_store_tensor *source = &store->tensors[tensor->source];
+        qn_call call = {.caps = &store->caps};
+        qn_exec exec = {.device = store->device};
+        qn_op_id id;
+        QN_TRY(qn__op_parse(tensor->packer, &id, call.attr, NULL));
+        call.op = qn__op(id);
+        call.in[0] = (qn_operand){true, source->desc, qn__store_buffer(store, source), source->offset};
+        QN_TRY(qn__call_shape(&call));
+        QN_TRY(qn__call_choose(&call, NULL));
+        call.out[0] = (qn_operand){true, tensor->desc, qn__store_buffer(store, tensor), tensor->offset};
+        qn_status status = call.op->fwd(&exec, &call);
+        qn__exec_free(&exec);
+        QN_TRY(status);
+        tensor->source_version = source->version;
+    }
+    return QN_OK;
+}
+
+static void mark_written(void *user, int id, bool write)
+{
+    qn_plan *plan = user;
+    int index = plan->graph->tensors[id]->store;
+    if (write && index >= 0) plan->store->tensors[index].version++;
+}
+
+qn_status qn_plan_run(qn_plan *plan, qn_plan_part part, int64_t rows, int slot)
+{
+    if (!plan->prepared) QN_TRY(qn_plan_prepare(plan));
+    QN_TRY(qn__store_share(plan->store));
+    if (rows <= 0) rows = plan->graph->rows;
+    QN_CHECK(rows <= plan->graph->rows, "%lld rows; the plan was made for at most %lld", (long long)rows,
+             (long long)plan->graph->rows);
+    QN_CHECK(slot >= 0 && slot < plan->slots, "slot %d; the plan has %d", slot, plan->slots);
+    if (rows != plan->rows || slot != plan->slot || plan->generation != plan->store->generation)
+        QN_TRY(aim(plan, rows, slot));
+    QN_TRY(refresh_derived(plan->store));
+    int from = part == QN_BACKWARD ? plan->first_backward : 0;
+    int to = part == QN_FORWARD ? plan->first_backward : plan->step_count;
+    for (int i = from; i < to; i++) {
+        qn_step *step = &plan->steps[i];
+        step->exec.cursor = 0;
+        qn_status status = launch(&step->exec, &step->call);
+        if (status != QN_OK) {
+            char text[512];
+            return qn__wrap(status, "%s: ", qn__call_text(&step->call, text, sizeof text));
+        }
+        step->runs++;
+        qn__node_each(&step->node, mark_written, plan);
+    }
+    return qn__device_flush(plan->store->device);
+}

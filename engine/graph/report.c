@@ -1,0 +1,145 @@
+/* What a plan says of itself: memory, nodes, and where the time went. */
+#include "graph/plan.h"
+
+#include "base/check.h"
+#include "base/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *integer(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *tensor_list(const qn_plan *plan)
+{
+    json_t *list = json_array();
+    char desc[96];
+    for (int i = 0; i < plan->store->tensor_count; i++) {
+        const qn_store_tensor *t = &plan->store->tensors[i];
+        const qn_store_group *group = &plan->store->groups[t->group];
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:i,s:o,s:i}", "name", t->name, "arena", group->name,
+            "type", qn__desc_text(&t->desc, desc, sizeof desc), "bytes", integer(qn__desc_bytes(&t->desc)),
+            "part", t->arena, "offset", integer(t->offset), "copies", group->copies));
+    }
+    for (int i = 0; i < plan->graph->tensor_count; i++) {
+        const qn_place *place = &plan->places[i];
+        char name[32], text[512];
+        if (!place->used) continue;
+        snprintf(name, sizeof name, "t%d", i);
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:i,s:o,s:[i,i],s:s}", "name", name, "arena", "step",
+            "type", qn__desc_text(&plan->graph->tensors[i]->desc, desc, sizeof desc), "bytes", integer(place->bytes),
+            "part", place->arena, "offset", integer(place->offset), "life", place->first, place->last, "made_by",
+            qn__call_text(&plan->steps[place->first].call, text, sizeof text)));
+    }
+    return list;
+}
+
+static json_t *arena_list(const qn_plan *plan)
+{
+    json_t *list = json_array();
+    const qn_store *store = plan->store;
+    for (int g = 0; g < store->group_count; g++)
+        for (int a = 0; a < store->groups[g].arenas[0].count; a++)
+            json_array_append_new(list, json_pack("{s:s,s:o,s:i}", "name", store->groups[g].name, "bytes",
+                integer(store->groups[g].arenas[0].bytes[a]), "copies", store->groups[g].copies));
+    for (int a = 0; a < store->step_arenas; a++)
+        json_array_append_new(list, json_pack("{s:s,s:o,s:i}", "name", "step", "bytes",
+            integer(store->step_need[a]), "copies", store->slots > 1 ? store->slots : 1));
+    json_array_append_new(list, json_pack("{s:s,s:o,s:i}", "name", "scratch", "bytes",
+        integer((store->scratch_need + 3) / 4 * 4), "copies", 1));
+    return list;
+}
+
+qn_status qn_plan_json(const qn_plan *plan, char **json)
+{
+    qn_plan_facts facts;
+    char text[1024];
+    qn_plan_facts_get(plan, &facts);
+    json_t *nodes = json_array(), *programs = json_array();
+    for (int i = 0; i < plan->step_count; i++)
+        json_array_append_new(nodes, json_pack("{s:s,s:s}", "case", qn__call_text(&plan->steps[i].call, text,
+            sizeof text), "variant", plan->steps[i].call.variant->name));
+    for (int i = 0; i < plan->program_count; i++)
+        json_array_append_new(programs, json_string(plan->programs[i]));
+    json_t *root = json_pack("{s:o,s:o,s:o,s:o,s:f,s:f,s:f,s:o,s:o,s:o,s:o}", "total_bytes",
+        integer(facts.total_bytes), "store_bytes", integer(facts.store_bytes), "step_bytes",
+        integer(facts.step_bytes), "scratch_bytes", integer(facts.scratch_bytes), "flops", facts.flops, "bytes_moved",
+        facts.bytes, "predicted_seconds", facts.predicted_seconds, "arenas", arena_list(plan), "programs", programs,
+        "nodes", nodes, "tensors", tensor_list(plan));
+    *json = root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
+    json_decref(root);
+    return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}
+
+/* ---- profile ---- */
+
+typedef struct op_time {
+    char name[32];
+    double seconds, flops, bytes;
+    int64_t calls;
+} op_time;
+
+static void add_time(void *user, int tag, double seconds)
+{
+    qn_plan *plan = user;
+    if (tag >= 0 && tag < plan->step_count) plan->steps[tag].seconds += seconds;
+}
+
+static int by_seconds(const void *a, const void *b)
+{
+    double x = ((const op_time *)a)->seconds, y = ((const op_time *)b)->seconds;
+    return (x < y) - (x > y);
+}
+
+static int collect(const qn_plan *plan, op_time *rows)
+{
+    int count = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        const qn_step *step = &plan->steps[i];
+        char name[32];
+        int r = 0;
+        snprintf(name, sizeof name, "%s%s", qn__op_row((qn_op_id)step->node.op)->stem,
+                 step->node.backward ? ".bwd" : step->node.in_backward ? "(bwd)" : "");
+        while (r < count && strcmp(rows[r].name, name) != 0) r++;
+        if (r == count) {
+            rows[count++] = (op_time){0};
+            memcpy(rows[r].name, name, sizeof name);
+        }
+        qn_cost cost = qn__call_cost(&step->call);
+        rows[r].seconds += step->seconds;
+        rows[r].flops += cost.flops * (double)step->runs;
+        rows[r].bytes += cost.bytes * (double)step->runs;
+        rows[r].calls += step->runs;
+    }
+    qsort(rows, (size_t)count, sizeof *rows, by_seconds);
+    return count;
+}
+
+qn_status qn_plan_profile(qn_plan *plan, char **json)
+{
+    const qn_caps *caps = &plan->store->caps;
+    QN_CHECK(plan->store->device && qn__device_profiles(plan->store->device),
+             "profiling needs a device opened with qn_device_options.profile");
+    QN_TRY(qn__device_times(plan->store->device, add_time, plan));
+    op_time *rows = calloc((size_t)plan->step_count + 1, sizeof *rows);
+    if (!rows) return qn__fail(QN_OS_ERROR, "out of memory");
+    int count = collect(plan, rows);
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) {
+        const op_time *row = &rows[i];
+        double s = row->seconds > 0 ? row->seconds : 1e-12;
+        double flops_part = caps->peak_gflops > 0 ? row->flops / s / (caps->peak_gflops * 1e9) : 0;
+        double bytes_part = caps->peak_gbytes > 0 ? row->bytes / s / (caps->peak_gbytes * 1e9) : 0;
+        bool compute = flops_part >= bytes_part;
+        json_array_append_new(list, json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:s}", "op", row->name, "calls",
+            (json_int_t)row->calls, "seconds", row->seconds, "gflops", row->flops / s * 1e-9, "gbytes_per_s",
+            row->bytes / s * 1e-9, "percent_of_peak", 100.0 * (compute ? flops_part : bytes_part), "bound",
+            compute ? "compute" : "memory"));
+    }
+    free(rows);
+    *json = json_dumps(list, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    json_decref(list);
+    return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}

@@ -1,0 +1,81 @@
+/* Inside a store: groups of tensors in arenas, and the memory plans share. */
+#ifndef QN_GRAPH_STORE_H
+#define QN_GRAPH_STORE_H
+
+#include "device/device.h"
+#include "numeric/tensor.h"
+
+#include <quernel/graph.h>
+
+enum { QN_ALIGN = 128, QN_MAX_COPIES = 40 };
+
+/* Memory cut into buffers no larger than the device gives at once. */
+typedef struct qn_arenas {
+    int count;
+    uint64_t bytes[64];
+    qn_buffer *buffer[64];
+} qn_arenas;
+
+typedef struct qn_store_group {
+    char name[32];
+    int copies;             /* gradient tree: that many of everything, one of which is current */
+    int current;
+    qn_arenas arenas[QN_MAX_COPIES]; /* the same layout in each */
+} qn_store_group;
+
+typedef struct qn_store_tensor {
+    char *name;
+    qn_desc desc;
+    int group;
+    int arena;
+    uint64_t offset;
+    uint64_t version;        /* raised by every write */
+    int source;              /* derived: from this tensor by `packer`; -1 */
+    char *packer;
+    uint64_t source_version; /* of the source when last packed */
+} qn_store_tensor;
+
+struct qn_store {
+    qn_device *device; /* NULL: planning for a device that is not there */
+    qn_caps caps;
+    qn_store_group *groups;
+    int group_count;
+    qn_store_tensor *tensors;
+    int tensor_count, tensor_capacity;
+    int *names;              /* open addressing: tensor index + 1, by name hash */
+    int name_capacity;
+    uint64_t generation;     /* raised when an address may have changed */
+    int slots;               /* of the shared step memory */
+    uint64_t step_need[64];  /* bytes a slot and arena, the most of any plan */
+    int step_arenas;
+    uint64_t scratch_need;
+    qn_buffer **step;        /* [slots][64] */
+    qn_buffer *scratch;
+};
+
+qn_status qn__store_create(qn_device *device, const qn_caps *caps, qn_store **store) QN_MUST_USE;
+/* Index of a tensor; -1 when there is none. */
+int qn__store_index(const qn_store *store, const char *name);
+/* How many copies of a group's tensors to keep; before allocation. */
+qn_status qn__store_set_copies(qn_store *store, const char *group, int copies) QN_MUST_USE;
+qn_status qn__store_select(qn_store *store, const char *group, int copy) QN_MUST_USE;
+/* copy `into` += copy `from`, as the op add would: into + from, element by element. */
+qn_status qn__store_merge(qn_store *store, const char *group, int into, int from) QN_MUST_USE;
+/* A tensor made from another by a packer op ("pack trans=1"); plans make it again when the source was written. */
+qn_status qn__store_derive(qn_store *store, const char *name, const char *source,
+                           const char *packer) QN_MUST_USE;
+/* Bytes of every arena declared so far, allocated or not. */
+uint64_t qn__store_bytes(const qn_store *store);
+/* Find room for `bytes`: appends to the last arena or opens another. Pure arithmetic. */
+qn_status qn__arenas_place(qn_arenas *arenas, uint64_t bytes, uint64_t limit, int *arena,
+                           uint64_t *offset) QN_MUST_USE;
+qn_buffer *qn__store_buffer(const qn_store *store, const qn_store_tensor *tensor);
+/* Make step and scratch memory as large as asked by all plans so far. */
+qn_status qn__store_share(qn_store *store) QN_MUST_USE;
+/* Part of a tensor, in bytes. */
+qn_status qn__store_write_part(qn_store *store, int index, uint64_t offset, const void *data,
+                               uint64_t bytes) QN_MUST_USE;
+qn_status qn__store_read_part(qn_store *store, int index, uint64_t offset, void *data,
+                              uint64_t bytes) QN_MUST_USE;
+
+#endif

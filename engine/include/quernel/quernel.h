@@ -1,0 +1,16 @@
+/* Everything. Prefer the single headers: device.h, graph.h, text.h, model.h, train.h, bench.h. */
+#ifndef QUERNEL_QUERNEL_H
+#define QUERNEL_QUERNEL_H
+
+#include <quernel/bench.h>
+#include <quernel/device.h>
+#include <quernel/graph.h>
+#include <quernel/log.h>
+#include <quernel/model.h>
+#include <quernel/status.h>
+#include <quernel/tensor.h>
+#include <quernel/text.h>
+#include <quernel/train.h>
+#include <quernel/version.h>
+
+#endif
