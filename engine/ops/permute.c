@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { TILE = 16, TILES = 16 }; /* as in permute.clh */
+enum { BLOCK = 64 }; /* as QN_BLOCK in permute.clh */
 
 static qn_status shape(qn_call *call)
 {
@@ -76,8 +76,8 @@ static qn_status run_tiles(qn_exec *exec, const qn_call *call, const view *v)
     qn__exec_u64(exec, (uint64_t)v->stride[b]);
     qn__exec_u64(exec, (uint64_t)y_stride[a]);
     qn__exec_u64(exec, (uint64_t)y_stride[b]);
-    size_t groups[3] = {(size_t)((v->dim[3] + TILE * TILES - 1) / (TILE * TILES)),
-                        (size_t)((v->dim[axis] + TILE - 1) / TILE), (size_t)(v->dim[a] * v->dim[b])};
+    size_t groups[3] = {(size_t)((v->dim[3] + BLOCK - 1) / BLOCK), (size_t)((v->dim[axis] + BLOCK - 1) / BLOCK),
+                        (size_t)(v->dim[a] * v->dim[b])};
     return qn__exec_run(exec, 3, groups, (size_t[]){1, 1, 1});
 }
 

@@ -99,11 +99,12 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
 static qn_status pick(qn_exec *exec, const qn_call *call, const view *v)
 {
     int64_t width = call->variant->family == QN_WIDE ? 16 : 1;
-    begin(exec, call, "reduce_pick");
+    begin(exec, call, v->inner == 1 ? "reduce_pick_rows" : "reduce_pick");
     qn__exec_tensor(exec, &call->din[0]);
     qn__exec_tensor(exec, &call->dout[0]);
     qn__exec_tensor(exec, &call->in[0]);
     qn__exec_i32(exec, v->length);
+    if (v->inner == 1) return qn__exec_rows(exec, call, v->outer);
     qn__exec_i32(exec, v->inner);
     return qn__exec_rows(exec, call, v->length > 0 ? v->outer * ((v->inner + width - 1) / width) : 0);
 }
