@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { GROUP = 64, EACH_BLOCK = 4096, COLUMN_ROWS = 64 }; /* as QN_EACH_BLOCK in elementwise.clh */
+enum { GROUP = 64, EACH_BLOCK = 4096, COLUMN_ROWS = 64, STRIP = 1024 }; /* as in elementwise.clh, columns.clh */
 
 static void stick(qn_exec *exec, qn_status status)
 {
@@ -158,7 +158,7 @@ qn_status qn__exec_column_parts(qn_exec *exec, const qn_call *call, const qn_ope
     int64_t local = wide ? 1 : GROUP;
     int64_t groups = wide ? (cols + 15) / 16 : (cols + GROUP - 1) / GROUP;
     qn__exec_i32(exec, cols);
-    if (parts > 0) QN_TRY(qn__exec_run2(exec, groups, parts, local));
+    if (parts > 0) QN_TRY(qn__exec_run2(exec, wide ? (cols + STRIP - 1) / STRIP : groups, parts, local));
     else QN_TRY(exec->status);
     qn__exec_begin_file(exec, "columns.cl", "column_sum", wide ? "-DQN_W=16" : "-DQN_W=1");
     qn__exec_tensor(exec, sum);

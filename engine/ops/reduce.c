@@ -2,7 +2,7 @@
 
 enum { AXIS, KIND };
 enum { SUM, MEAN, MAX };
-enum { CHUNK = 64 }; /* rows of a part, as in columns.clh */
+enum { CHUNK = 64, STRIP = 1024 }; /* rows of a part and columns of a wide item, as in columns.clh */
 
 static qn_status shape(qn_call *call)
 {
@@ -60,7 +60,7 @@ static qn_status columns(qn_exec *exec, const qn_call *call, const view *v, doub
                          int64_t parts)
 {
     bool wide = call->variant->family == QN_WIDE;
-    int64_t width = wide ? 16 : CHUNK;
+    int64_t width = wide ? STRIP : CHUNK;
     qn__exec_f32(exec, factor);
     qn__exec_i32(exec, length);
     qn__exec_i32(exec, chunk);
