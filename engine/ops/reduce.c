@@ -56,8 +56,8 @@ static void begin(qn_exec *exec, const qn_call *call, const char *kernel)
 }
 
 /* One chain over each `chunk` of length; to and from are set, factor not. */
-static qn_status columns(qn_exec *exec, const qn_call *call, const view *v, double factor, int64_t length, int64_t chunk,
-                         int64_t parts)
+static qn_status columns(qn_exec *exec, const qn_call *call, const view *v, double factor, int64_t length,
+                         int64_t chunk, int64_t parts)
 {
     bool wide = call->variant->family == QN_WIDE;
     int64_t width = wide ? STRIP : CHUNK;
