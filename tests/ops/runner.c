@@ -55,9 +55,15 @@ static bool open_device(options *o)
 {
     if (o->device) return true;
     qn_device_options choice = {.size = sizeof choice, .selector = o->selector};
-    if (qn_device_open(&choice, &o->device) == QN_OK) return true;
-    fprintf(stderr, "op_runner: %s\n", qn_last_error());
-    exit(69);
+    if (qn_device_open(&choice, &o->device) != QN_OK) {
+        fprintf(stderr, "op_runner: %s\n", qn_last_error());
+        exit(69);
+    }
+    o->caps = *qn__device_caps(o->device);
+    if (!o->as_cpu) return true;
+    o->caps.type = QN_CPU;
+    o->caps.probe[QN_PROBE_VECTOR16] = o->caps.probe[QN_PROBE_LOCAL] = QN_PROVEN;
+    return true;
 }
 
 static void run_line(void *user, const char *line)
@@ -120,9 +126,10 @@ static void run_op(options *o, int id)
 static int usage(void)
 {
     fputs("op_runner [--tier tiny|device|sizes] [--op STEM] [--case LINE] [--variant NAME] [--device SELECTOR]\n"
-          "          [--seed N] [--hash] [--list] [--verbose]\n"
+          "          [--seed N] [--hash] [--list] [--verbose] [--as-cpu] [--loose]\n"
           "Checks every variant of every op against its reference; prints a line that reruns what failed.\n"
-          "--hash prints a hash of all results for each case and variant instead, --list the cases.\n",
+          "--hash prints a hash of all results for each case and variant instead, --list the cases.\n"
+          "--as-cpu runs what is for CPUs on any device (a simulator); --loose does not compare variants.\n",
           stderr);
     return 64;
 }
@@ -150,6 +157,8 @@ static bool parse(options *o, int count, char **words)
         if (strcmp(words[i], "--hash") == 0) o->hash = true;
         else if (strcmp(words[i], "--list") == 0) o->list = true;
         else if (strcmp(words[i], "--verbose") == 0) o->verbose = true;
+        else if (strcmp(words[i], "--as-cpu") == 0) o->as_cpu = true;
+        else if (strcmp(words[i], "--loose") == 0) o->loose = true;
         else if (i + 1 < count && take_option(o, words[i], words[i + 1])) i++;
         else return false;
     }

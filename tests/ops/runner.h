@@ -55,6 +55,9 @@ typedef struct options {
     const char *selector, *tier, *op, *line, *variant;
     uint64_t seed;
     bool verbose, hash, list;
+    bool as_cpu;  /* say that the device is a CPU with proven vectors and local memory */
+    bool loose;   /* variants of one order need not agree bit for bit: fma is emulated */
+    qn_caps caps; /* of the device, or what as_cpu says */
     int cases, runs, refusals, failures;
 } options;
 

@@ -6,7 +6,7 @@
 
 static bool choose(test *t, qn_call *call)
 {
-    call->caps = qn__device_caps(t->options->device);
+    call->caps = &t->options->caps;
     if (qn__call_choose(call, t->variant) == QN_OK) return true;
     test_fail(t, "%s: %s", call->backward ? "backward" : "forward", qn_last_error());
     return false;

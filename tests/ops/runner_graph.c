@@ -22,7 +22,7 @@ static int add(tape *in, const qn_operand *operand)
 
 static qn_status choose(tape *in, qn_call *call)
 {
-    call->caps = qn__device_caps(in->t->options->device);
+    call->caps = &in->t->options->caps;
     if (qn__call_choose(call, in->t->variant) == QN_OK) return QN_OK;
     return qn__call_choose(call, NULL);
 }
