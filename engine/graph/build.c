@@ -165,6 +165,11 @@ qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape, int
     return QN_OK;
 }
 
+qn_store *qn__graph_store(const qn_graph *graph)
+{
+    return graph->store;
+}
+
 /* ---- the public door ---- */
 
 qn_tensor *qn_graph_apply(qn_graph *graph, const char *line, qn_tensor *const *inputs, size_t count)

@@ -54,6 +54,7 @@ struct qn_store {
 };
 
 qn_status qn__store_create(qn_device *device, const qn_caps *caps, qn_store **store) QN_MUST_USE;
+qn_store *qn__graph_store(const qn_graph *graph);
 /* Index of a tensor; -1 when there is none. */
 int qn__store_index(const qn_store *store, const char *name);
 /* How many copies of a group's tensors to keep; before allocation. */

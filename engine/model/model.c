@@ -1,0 +1,194 @@
+#include "model/model.h"
+
+#include "base/check.h"
+#include "model/weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+qn_status qn__model_create(qn_device *device, const qn_model_config *config, qn_model **model)
+{
+    *model = NULL;
+    QN_TRY(qn_model_config_check(config));
+    qn_model *m = calloc(1, sizeof *m);
+    if (!m) return qn__fail(QN_OS_ERROR, "out of memory");
+    m->device = device;
+    m->config = *config;
+    qn_status status = qn_store_create(device, &m->store);
+    if (status == QN_OK) status = qn__weights_declare(m->store, config);
+    if (status == QN_OK) status = qn_store_allocate(m->store);
+    if (status == QN_OK) status = qn__rope_fill(m->store, config);
+    if (status != QN_OK) qn_model_destroy(&m);
+    *model = m;
+    return status;
+}
+
+qn_status qn_model_load(qn_device *device, const char *path, qn_model **model)
+{
+    qn_model_file file;
+    qn_model_config config;
+    *model = NULL;
+    QN_TRY(qn__model_file_open(path, &file));
+    qn_status status = qn__config_from_file(&file, path, &config);
+    if (status == QN_OK) status = qn__model_create(device, &config, model);
+    if (status == QN_OK) status = qn__weights_read((*model)->store, &config, &file, path);
+    if (status != QN_OK) qn_model_destroy(model);
+    qn__model_file_close(&file);
+    return status;
+}
+
+void qn_model_destroy(qn_model **model)
+{
+    qn_model *m = *model;
+    if (!m) return;
+    qn_plan_destroy(&m->all_plan);
+    qn_plan_destroy(&m->loss_plan);
+    qn_plan_destroy(&m->cache_plan);
+    qn_graph_destroy(&m->all_graph);
+    qn_graph_destroy(&m->loss_graph);
+    qn_graph_destroy(&m->cache_graph);
+    qn_store_destroy(&m->store);
+    free(m);
+    *model = NULL;
+}
+
+const qn_model_config *qn_model_get_config(const qn_model *model)
+{
+    return &model->config;
+}
+
+qn_status qn_model_save(qn_model *model, const char *folder)
+{
+    return qn__weights_save_folder(model->store, &model->config, folder);
+}
+
+static qn_status check_tokens(const qn_model *model, const int32_t *tokens, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        QN_CHECK(tokens[i] >= 0 && tokens[i] < model->config.vocab,
+                 "token %d at position %zu is outside the vocabulary of %d: is this the model's tokenizer?",
+                 tokens[i], i, model->config.vocab);
+    return QN_OK;
+}
+
+/* ---- logits of a whole sequence ---- */
+
+static qn_status plan_all(qn_model *model)
+{
+    if (model->all_plan) return QN_OK;
+    qn_shape shape = {.rank = 2, .dim = {model->config.context, model->config.vocab}};
+    qn_network network = {.config = &model->config, .prefix = "all", .rows = true};
+    QN_TRY(qn__network_inputs(model->store, &network, model->config.context));
+    QN_TRY(qn_store_add(model->store, "all", "all.logits", QN_F32, &shape));
+    QN_TRY(qn_graph_create(model->store, &model->all_graph));
+    network.graph = model->all_graph;
+    qn_tensor *logits = qn__network_head(&network, qn__network_hidden(&network));
+    qn__network_free(&network);
+    QN_TRY(qn_graph_status(model->all_graph));
+    QN_TRY(qn_graph_assign(model->all_graph, logits, "all.logits"));
+    return qn_plan_create(model->all_graph, NULL, &model->all_plan);
+}
+
+static qn_status write_rows(qn_store *store, const char *name, const int32_t *values, size_t count)
+{
+    return qn__store_write_part(store, qn__store_index(store, name), 0, values, count * sizeof *values);
+}
+
+/* ids, positions and ranges of `sequences` sequences of `length` rows. */
+static qn_status write_inputs(qn_store *store, const char *prefix, const int32_t *ids, int sequences, int length)
+{
+    size_t rows = (size_t)sequences * (size_t)length;
+    int32_t *ranges = malloc(rows * 5 * sizeof *ranges + 1);
+    char name[3][32];
+    if (!ranges) return qn__fail(QN_OS_ERROR, "out of memory");
+    const char *endings[] = {"ids", "pos", "ranges"};
+    for (int i = 0; i < 3; i++) snprintf(name[i], sizeof name[i], "%s.%s", prefix, endings[i]);
+    qn__causal_ranges(ranges, ranges + rows * 4, sequences, length);
+    qn_status status = write_rows(store, name[0], ids, rows);
+    if (status == QN_OK) status = write_rows(store, name[1], ranges + rows * 4, rows);
+    if (status == QN_OK) status = write_rows(store, name[2], ranges, rows * 4);
+    free(ranges);
+    return status;
+}
+
+qn_status qn_model_logits(qn_model *model, const int32_t *tokens, size_t count, float *logits)
+{
+    QN_CHECK(count >= 1 && count <= (size_t)model->config.context, "%zu tokens; the context is %d", count,
+             model->config.context);
+    QN_TRY(check_tokens(model, tokens, count));
+    QN_TRY(plan_all(model));
+    QN_TRY(qn_plan_prepare(model->all_plan));
+    QN_TRY(write_inputs(model->store, "all", tokens, 1, (int)count));
+    QN_TRY(qn_plan_run(model->all_plan, QN_FORWARD, (int64_t)count, 0));
+    int index = qn__store_index(model->store, "all.logits");
+    return qn__store_read_part(model->store, index, 0, logits, count * (uint64_t)model->config.vocab * sizeof *logits);
+}
+
+/* ---- mean loss of a text ---- */
+
+static qn_status plan_loss(qn_model *model, int batch)
+{
+    int64_t rows = (int64_t)batch * model->config.context;
+    qn_shape shape = {.rank = 1, .dim = {rows}};
+    if (model->loss_plan)
+        return model->loss_batch == batch ? QN_OK : qn__fail(QN_BAD_ARGUMENT, "the batch of qn_model_loss was %d before",
+                                                             model->loss_batch);
+    qn_network network = {.config = &model->config, .prefix = "loss"};
+    QN_TRY(qn__network_inputs(model->store, &network, rows));
+    QN_TRY(qn_store_add(model->store, "loss", "loss.targets", QN_I32, &shape));
+    QN_TRY(qn_store_add(model->store, "loss", "loss.loss", QN_F32, &shape));
+    QN_TRY(qn_graph_create(model->store, &model->loss_graph));
+    network.graph = model->loss_graph;
+    qn_tensor *logits = qn__network_head(&network, qn__network_hidden(&network));
+    qn_tensor *loss = qn_apply(model->loss_graph, "cross_entropy", logits, qn_graph_input(model->loss_graph, "loss.targets"));
+    qn__network_free(&network);
+    QN_TRY(qn_graph_status(model->loss_graph));
+    QN_TRY(qn_graph_assign(model->loss_graph, loss, "loss.loss"));
+    model->loss_batch = batch;
+    return qn_plan_create(model->loss_graph, NULL, &model->loss_plan);
+}
+
+/* One batch of windows from window `first`; adds to *nll and *predicted. */
+static qn_status loss_batch(qn_model *model, const int32_t *tokens, size_t count, size_t first, int32_t *ids,
+                            float *losses, double *nll, int64_t *predicted)
+{
+    size_t context = (size_t)model->config.context, rows = (size_t)model->loss_batch * context;
+    int32_t *targets = ids + rows;
+    for (size_t r = 0; r < rows; r++) {
+        size_t at = first * context + r;
+        bool there = at + 1 < count;
+        ids[r] = there ? tokens[at] : 0;
+        targets[r] = there ? tokens[at + 1] : -1;
+        *predicted += there;
+    }
+    QN_TRY(write_inputs(model->store, "loss", ids, model->loss_batch, (int)context));
+    QN_TRY(qn_store_write(model->store, "loss.targets", targets, rows * sizeof *targets));
+    QN_TRY(qn_plan_run(model->loss_plan, QN_FORWARD, 0, 0));
+    QN_TRY(qn_store_read(model->store, "loss.loss", losses, rows * sizeof *losses));
+    for (size_t r = 0; r < rows; r++) *nll += (double)losses[r];
+    return QN_OK;
+}
+
+qn_status qn_model_loss(qn_model *model, const int32_t *tokens, size_t count, int batch, qn_progress_fn progress,
+                        void *user, double *nll, int64_t *predicted)
+{
+    *nll = 0;
+    *predicted = 0;
+    QN_CHECK(batch >= 1 && count >= 2, "a loss needs a batch of 1 or more and 2 tokens or more");
+    QN_TRY(check_tokens(model, tokens, count));
+    QN_TRY(plan_loss(model, batch));
+    QN_TRY(qn_plan_prepare(model->loss_plan));
+    size_t context = (size_t)model->config.context, rows = (size_t)batch * context;
+    size_t windows = (count - 1 + context - 1) / context;
+    int32_t *ids = malloc(rows * 2 * sizeof *ids);
+    float *losses = malloc(rows * sizeof *losses);
+    qn_status status = ids && losses ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+    for (size_t first = 0; status == QN_OK && first < windows; first += (size_t)batch) {
+        status = loss_batch(model, tokens, count, first, ids, losses, nll, predicted);
+        if (status == QN_OK && progress && !progress(user, (int64_t)first + batch, (int64_t)windows))
+            status = qn__fail(QN_INTERRUPTED, "evaluation stopped");
+    }
+    free(ids);
+    free(losses);
+    return status;
+}

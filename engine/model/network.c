@@ -1,0 +1,274 @@
+#include "model/network.h"
+
+#include "base/check.h"
+#include "base/rng.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what the store holds ---- */
+
+qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t rows)
+{
+    const struct {
+        const char *ending;
+        int64_t dims[2];
+        int rank;
+    } table[] = {{"ids", {rows}, 1}, {"pos", {rows}, 1}, {"ranges", {rows, 4}, 2}, {"index", {rows}, 1},
+                 {"rng", {4}, 1}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char name[64];
+        qn_shape shape = {.rank = table[i].rank, .dim = {table[i].dims[0], table[i].dims[1]}};
+        if (i == 3 && !network->cached) continue;
+        if (i == 4 && network->dropout <= 0) continue;
+        snprintf(name, sizeof name, "%s.%s", network->prefix, table[i].ending);
+        QN_TRY(qn_store_add(store, "inputs", name, QN_I32, &shape));
+    }
+    return QN_OK;
+}
+
+qn_status qn__weights_declare(qn_store *store, const qn_model_config *config)
+{
+    qn_weight weight;
+    for (int cursor = 0; qn__weight_next(config, &cursor, &weight);)
+        QN_TRY(qn_store_add(store, "weights", weight.name, QN_F32, &weight.shape));
+    if (qn__arch(config->arch)->learned_positions) return QN_OK;
+    qn_shape shape = {.rank = 3, .dim = {config->context, qn__head_size(config) / 2, 2}};
+    return qn_store_add(store, "tables", "rope", QN_F32, &shape);
+}
+
+qn_status qn__rope_fill(qn_store *store, const qn_model_config *config)
+{
+    if (qn__arch(config->arch)->learned_positions) return QN_OK;
+    int pairs = qn__head_size(config) / 2;
+    size_t bytes = (size_t)config->context * (size_t)pairs * 2 * sizeof(float);
+    float *table = malloc(bytes);
+    if (!table) return qn__fail(QN_OS_ERROR, "no memory for %zu bytes", bytes);
+    for (int p = 0; p < config->context; p++)
+        for (int e = 0; e < pairs; e++) {
+            double angle = p * pow((double)config->rope_theta, -2.0 * e / (2.0 * pairs));
+            table[((size_t)p * (size_t)pairs + (size_t)e) * 2] = (float)cos(angle);
+            table[((size_t)p * (size_t)pairs + (size_t)e) * 2 + 1] = (float)sin(angle);
+        }
+    qn_status status = qn_store_write(store, "rope", table, bytes);
+    free(table);
+    return status;
+}
+
+static bool is_norm(qn_role role)
+{
+    return role == QN_NORM1 || role == QN_NORM2 || role == QN_FINAL;
+}
+
+/* Two normals from each pair of uniforms; element i is the same however many there are. */
+static void fill_normal(float *values, int64_t count, double deviation, uint64_t seed, uint64_t stream)
+{
+    const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    for (int64_t i = 0; i < count; i += 4) {
+        uint32_t counter[4] = {(uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), (uint32_t)stream, 0x696E6974u}, word[4];
+        qn__philox(counter, key, word);
+        for (int pair = 0; pair < 2; pair++) {
+            double u = ((double)word[pair * 2] + 0.5) * 0x1p-32, r = deviation * sqrt(-2.0 * log(u));
+            double angle = 6.283185307179586 * (double)word[pair * 2 + 1] * 0x1p-32;
+            if (i + pair * 2 < count) values[i + pair * 2] = (float)(r * cos(angle));
+            if (i + pair * 2 + 1 < count) values[i + pair * 2 + 1] = (float)(r * sin(angle));
+        }
+    }
+}
+
+qn_status qn__weights_init(qn_store *store, const qn_model_config *config, uint64_t seed)
+{
+    qn_weight weight;
+    uint64_t stream = 0;
+    for (int cursor = 0; qn__weight_next(config, &cursor, &weight); stream++) {
+        int64_t count = qn_shape_elements(&weight.shape);
+        float *values = malloc((size_t)count * sizeof *values);
+        if (!values) return qn__fail(QN_OS_ERROR, "no memory for %lld numbers", (long long)count);
+        double deviation = weight.role == QN_O || weight.role == QN_DOWN ? 0.02 / sqrt(2.0 * config->layers) : 0.02;
+        if (weight.decay) fill_normal(values, count, deviation, seed, stream);
+        else
+            for (int64_t i = 0; i < count; i++) values[i] = is_norm(weight.role) ? 1.0f : 0.0f;
+        qn_status status = qn_store_write(store, weight.name, values, (size_t)count * sizeof *values);
+        free(values);
+        QN_TRY(status);
+    }
+    return QN_OK;
+}
+
+void qn__causal_ranges(int32_t *ranges, int32_t *positions, int sequences, int length)
+{
+    for (int s = 0; s < sequences; s++)
+        for (int t = 0; t < length; t++) {
+            int row = s * length + t;
+            positions[row] = t;
+            ranges[row * 4] = ranges[row * 4 + 1] = s * length;
+            ranges[row * 4 + 2] = row + 1;
+            ranges[row * 4 + 3] = (s + 1) * length;
+        }
+}
+
+/* ---- the graph ---- */
+
+static qn_tensor *input(qn_network *n, const char *ending)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.%s", n->prefix, ending);
+    return n->rows && strcmp(ending, "rng") != 0 ? qn_graph_rows(n->graph, name) : qn_graph_input(n->graph, name);
+}
+
+static bool weight_of(const qn_model_config *config, qn_role role, int layer, qn_weight *weight)
+{
+    for (int cursor = 0; qn__weight_next(config, &cursor, weight);)
+        if (weight->role == role && weight->layer == layer) return true;
+    return false;
+}
+
+/* Handle of a weight, noted as a use; NULL (QN_NONE) where the model has none. */
+static qn_tensor *weight(qn_network *n, qn_role role, int layer)
+{
+    qn_weight found;
+    if (!weight_of(n->config, role, layer, &found)) return QN_NONE;
+    qn_tensor *tensor = qn_graph_weight(n->graph, found.name);
+    if (n->use_count == n->use_capacity) {
+        int capacity = n->use_capacity ? n->use_capacity * 2 : 64;
+        struct qn_use *more = realloc(n->uses, (size_t)capacity * sizeof *more);
+        if (!more) return QN_NONE; /* the op then misses an input and says so */
+        n->uses = more;
+        n->use_capacity = capacity;
+    }
+    if (tensor) n->uses[n->use_count++] = (struct qn_use){qn__store_index(qn__graph_store(n->graph), found.name), tensor};
+    return tensor;
+}
+
+static qn_tensor *linear(qn_network *n, qn_tensor *x, qn_role role, qn_role bias, int layer)
+{
+    bool in_out = qn__arch(n->config->arch)->in_out;
+    qn_tensor *y = qn_apply(n->graph, in_out ? "matmul" : "matmul trans_b=1", x, weight(n, role, layer));
+    qn_tensor *b = bias == QN_ROLE_COUNT ? QN_NONE : weight(n, bias, layer);
+    return b ? qn_apply(n->graph, "add", y, b) : y;
+}
+
+static qn_tensor *norm(qn_network *n, qn_tensor *x, qn_role role, qn_role bias, int layer)
+{
+    char line[64];
+    bool layer_norm = qn__arch(n->config->arch)->layer_norm;
+    snprintf(line, sizeof line, "%s eps=%.9g", layer_norm ? "layer_norm" : "rms_norm", (double)n->config->norm_eps);
+    qn_tensor *gamma = weight(n, role, layer);
+    if (!layer_norm) return qn_apply(n->graph, line, x, gamma);
+    return qn_apply(n->graph, line, x, gamma, weight(n, bias, layer));
+}
+
+/* Dropout with its own stream; the identity where there is none. */
+static qn_tensor *dropout(qn_network *n, qn_tensor *x, qn_tensor *rng, int stream)
+{
+    char line[64];
+    if (!rng) return x;
+    snprintf(line, sizeof line, "dropout p=%.9g stream=%d", (double)n->dropout, stream);
+    return qn_apply(n->graph, line, x, rng);
+}
+
+static qn_tensor *heads(qn_network *n, qn_tensor *x, int64_t count)
+{
+    if (!x) return NULL;
+    qn_shape shape = {.rank = 3, .dim = {qn_tensor_shape(x)->dim[0], count, qn__head_size(n->config)}};
+    return qn_graph_reshape(n->graph, x, &shape);
+}
+
+static qn_tensor *flat(qn_network *n, qn_tensor *x)
+{
+    if (!x) return NULL;
+    const qn_shape *s = qn_tensor_shape(x);
+    qn_shape shape = {.rank = 2, .dim = {s->dim[0], s->dim[1] * s->dim[2]}};
+    return qn_graph_reshape(n->graph, x, &shape);
+}
+
+typedef struct layer_inputs {
+    qn_tensor *pos, *ranges, *index, *rope, *rng;
+} layer_inputs;
+
+static qn_tensor *column(qn_network *n, qn_tensor *x, int part)
+{
+    char line[64];
+    snprintf(line, sizeof line, "slice axis=1 from=%d to=%d", part * n->config->embed, (part + 1) * n->config->embed);
+    return qn_apply(n->graph, line, x);
+}
+
+/* Append to the cache and read all of it. */
+static qn_tensor *cache(qn_network *n, qn_tensor *x, qn_tensor *index, const char *what, int layer)
+{
+    char name[32];
+    snprintf(name, sizeof name, "kv.%s.%d", what, layer);
+    return qn_apply(n->graph, "scatter_rows", qn_graph_input(n->graph, name), x, index);
+}
+
+static qn_tensor *attention(qn_network *n, qn_tensor *x, const layer_inputs *in, int layer)
+{
+    const qn_model_config *c = n->config;
+    qn_tensor *q, *k, *v;
+    if (qn__arch(c->arch)->learned_positions) {
+        qn_tensor *qkv = linear(n, x, QN_QKV, QN_QKV_BIAS, layer);
+        q = heads(n, column(n, qkv, 0), c->heads);
+        k = heads(n, column(n, qkv, 1), c->heads);
+        v = heads(n, column(n, qkv, 2), c->heads);
+    } else {
+        const char *line = c->rope_pairs ? "rope" : "rope halves=1";
+        q = heads(n, linear(n, x, QN_Q, QN_Q_BIAS, layer), c->heads);
+        k = heads(n, linear(n, x, QN_K, QN_K_BIAS, layer), c->kv_heads);
+        v = heads(n, linear(n, x, QN_V_, QN_V_BIAS, layer), c->kv_heads);
+        q = qn_apply(n->graph, line, q, in->pos, in->rope);
+        k = qn_apply(n->graph, line, k, in->pos, in->rope);
+    }
+    if (n->cached) {
+        k = cache(n, k, in->index, "k", layer);
+        v = cache(n, v, in->index, "v", layer);
+    }
+    qn_tensor *o = qn_apply(n->graph, "attention", q, k, v, in->ranges);
+    o = linear(n, flat(n, o), QN_O, QN_O_BIAS, layer);
+    return dropout(n, o, in->rng, 2 * layer + 1);
+}
+
+static qn_tensor *feed_forward(qn_network *n, qn_tensor *x, const layer_inputs *in, int layer)
+{
+    qn_tensor *h;
+    if (qn__arch(n->config->arch)->swiglu) {
+        qn_tensor *gate = linear(n, x, QN_GATE, QN_ROLE_COUNT, layer);
+        h = qn_apply(n->graph, "swiglu", gate, linear(n, x, QN_UP, QN_ROLE_COUNT, layer));
+    } else {
+        h = qn_apply(n->graph, n->config->gelu_erf ? "gelu erf=1" : "gelu", linear(n, x, QN_UP, QN_UP_BIAS, layer));
+    }
+    return dropout(n, linear(n, h, QN_DOWN, QN_DOWN_BIAS, layer), in->rng, 2 * layer + 2);
+}
+
+qn_tensor *qn__network_hidden(qn_network *n)
+{
+    const qn_arch_row *arch = qn__arch(n->config->arch);
+    layer_inputs in = {.ranges = input(n, "ranges"), .index = n->cached ? input(n, "index") : NULL,
+                       .rng = n->dropout > 0 ? input(n, "rng") : NULL,
+                       .rope = arch->learned_positions ? NULL : qn_graph_input(n->graph, "rope")};
+    in.pos = input(n, "pos");
+    qn_tensor *x = qn_apply(n->graph, "embedding", weight(n, QN_TOKENS, -1), input(n, "ids"));
+    if (arch->learned_positions)
+        x = qn_apply(n->graph, "add", x, qn_apply(n->graph, "embedding", weight(n, QN_POSITIONS, -1), in.pos));
+    x = dropout(n, x, in.rng, 0);
+    for (int layer = 0; layer < n->config->layers; layer++) {
+        qn_tensor *h = norm(n, x, QN_NORM1, QN_NORM1_BIAS, layer);
+        x = qn_apply(n->graph, "add", x, attention(n, h, &in, layer));
+        h = norm(n, x, QN_NORM2, QN_NORM2_BIAS, layer);
+        x = qn_apply(n->graph, "add", x, feed_forward(n, h, &in, layer));
+    }
+    return norm(n, x, QN_FINAL, QN_FINAL_BIAS, -1);
+}
+
+qn_tensor *qn__network_head(qn_network *n, qn_tensor *hidden)
+{
+    return qn_apply(n->graph, "matmul trans_b=1", hidden, weight(n, n->config->tied ? QN_TOKENS : QN_HEAD, -1));
+}
+
+void qn__network_free(qn_network *network)
+{
+    free(network->uses);
+    network->uses = NULL;
+    network->use_count = network->use_capacity = 0;
+}

@@ -1,0 +1,43 @@
+/* A model as a graph, for training, evaluation and generation alike. */
+#ifndef QN_MODEL_NETWORK_H
+#define QN_MODEL_NETWORK_H
+
+#include "graph/store.h"
+#include "model/arch.h"
+
+/* What a network reads, and how. Names are of store tensors. */
+typedef struct qn_network {
+    qn_graph *graph;
+    const qn_model_config *config;
+    const char *prefix;   /* of inputs: "<prefix>.ids" i32[R], ".pos" i32[R], ".ranges" i32[R,4]; ".rng" i32[4] with dropout;
+                             cached: also ".index" i32[R], where new keys go */
+    bool rows;            /* R is the run-time dimension */
+    bool cached;          /* keys and values of each layer live in "kv.k.<layer>", "kv.v.<layer>" [S, G, D] */
+    float dropout;
+    /* Filled while building: every use of a weight. */
+    struct qn_use {
+        int store;
+        qn_tensor *tensor;
+    } *uses;
+    int use_count, use_capacity;
+} qn_network;
+
+/* Declare what the network reads: inputs for R rows. */
+qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t rows) QN_MUST_USE;
+/* Weights, and the rotary table, in group "weights". */
+qn_status qn__weights_declare(qn_store *store, const qn_model_config *config) QN_MUST_USE;
+/* After allocation: the table of (cos, sin). */
+qn_status qn__rope_fill(qn_store *store, const qn_model_config *config) QN_MUST_USE;
+/* Normal(0, 0.02), residual projections divided by sqrt(2 layers), norms 1, biases 0; a function of seed only. */
+qn_status qn__weights_init(qn_store *store, const qn_model_config *config, uint64_t seed) QN_MUST_USE;
+
+/* The last norm's output [R, C]; NULL after a failure (see qn_graph_status). */
+qn_tensor *qn__network_hidden(qn_network *network);
+/* Logits [rows of hidden, V]. */
+qn_tensor *qn__network_head(qn_network *network, qn_tensor *hidden);
+void qn__network_free(qn_network *network);
+
+/* Ranges and positions of `sequences` sequences of `length` rows each, one after another. */
+void qn__causal_ranges(int32_t *ranges, int32_t *positions, int sequences, int length);
+
+#endif
