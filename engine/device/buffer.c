@@ -97,13 +97,24 @@ static qn_status check_range(const qn_buffer *buffer, uint64_t offset, uint64_t 
                     (unsigned long long)buffer->bytes);
 }
 
-qn_status qn__buffer_write(qn_buffer *buffer, uint64_t offset, const void *from, uint64_t bytes)
+static qn_status write_range(qn_buffer *buffer, uint64_t offset, const void *from, uint64_t bytes,
+                             cl_bool wait)
 {
     QN_TRY(check_range(buffer, offset, bytes));
     if (bytes == 0) return QN_OK;
-    QN_CL(buffer->device, clEnqueueWriteBuffer(buffer->device->queue, buffer->memory, CL_TRUE, offset, bytes,
-                                               from, 0, NULL, NULL));
+    QN_CL(buffer->device, clEnqueueWriteBuffer(buffer->device->queue, buffer->memory, wait, offset,
+                                               bytes, from, 0, NULL, NULL));
     return QN_OK;
+}
+
+qn_status qn__buffer_write(qn_buffer *buffer, uint64_t offset, const void *from, uint64_t bytes)
+{
+    return write_range(buffer, offset, from, bytes, CL_TRUE);
+}
+
+qn_status qn__buffer_write_later(qn_buffer *buffer, uint64_t offset, const void *from, uint64_t bytes)
+{
+    return write_range(buffer, offset, from, bytes, CL_FALSE);
 }
 
 qn_status qn__buffer_read(qn_buffer *buffer, uint64_t offset, void *to, uint64_t bytes)

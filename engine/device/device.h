@@ -24,6 +24,8 @@ uint64_t qn__buffer_bytes(const qn_buffer *buffer);
 qn_status qn__buffer_write(qn_buffer *buffer, uint64_t offset, const void *from,
                            uint64_t bytes) QN_MUST_USE;
 qn_status qn__buffer_read(qn_buffer *buffer, uint64_t offset, void *to, uint64_t bytes) QN_MUST_USE;
+/* Enqueued: `from` must stay as it is until the queue has passed it. */
+qn_status qn__buffer_write_later(qn_buffer *buffer, uint64_t offset, const void *from, uint64_t bytes) QN_MUST_USE;
 /* Enqueued: `pattern` of 1, 2, 4, 8 or 16 bytes repeated. */
 qn_status qn__buffer_fill(qn_buffer *buffer, uint64_t offset, uint64_t bytes, const void *pattern,
                           size_t pattern_bytes) QN_MUST_USE;

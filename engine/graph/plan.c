@@ -123,6 +123,7 @@ static qn_status prepare_step(qn_plan *plan, qn_step *step, const char *variant)
     double bytes_s = caps->peak_gbytes > 0 ? cost.bytes / (caps->peak_gbytes * 1e9) : 0;
     plan->facts.flops += cost.flops;
     plan->facts.bytes += cost.bytes;
+    if (step->node.op == QN_OP_MATMUL || step->node.op == QN_OP_ATTENTION) plan->facts.matrix_flops += cost.flops;
     plan->facts.predicted_seconds += (flops_s > bytes_s ? flops_s / 0.85 : bytes_s / 0.7) + 5e-6;
     return QN_OK;
 }
@@ -250,8 +251,12 @@ qn_status qn_plan_prepare(qn_plan *plan)
     QN_CHECK(plan->store->device != NULL, "this plan was made without a device: it cannot run");
     QN_TRY(qn_store_allocate(plan->store));
     QN_TRY(qn__store_share(plan->store));
+    if (!plan->prepared) {
+        plan->tag_base = plan->store->next_tag;
+        plan->store->next_tag += plan->step_count;
+    }
     for (int i = 0; i < plan->step_count; i++)
-        plan->steps[i].exec = (qn_exec){.device = plan->store->device, .tag = i, .bound = plan->steps[i].exec.bound,
+        plan->steps[i].exec = (qn_exec){.device = plan->store->device, .tag = plan->tag_base + i, .bound = plan->steps[i].exec.bound,
                                         .bound_capacity = plan->steps[i].exec.bound_capacity};
     plan->prepared = true;
     plan->generation = 0;

@@ -40,6 +40,7 @@ struct qn_plan {
     uint64_t generation;   /* of the store, when the calls were made ready */
     int64_t rows;          /* as the calls are now */
     int slot;
+    int tag_base;          /* profile: tags of this plan's steps start here */
 };
 
 qn_status qn__plan_place(qn_plan *plan) QN_MUST_USE;

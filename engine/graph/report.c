@@ -81,10 +81,19 @@ typedef struct op_time {
     int64_t calls;
 } op_time;
 
+typedef struct plan_list {
+    qn_plan **plans;
+    int count;
+} plan_list;
+
 static void add_time(void *user, int tag, double seconds)
 {
-    qn_plan *plan = user;
-    if (tag >= 0 && tag < plan->step_count) plan->steps[tag].seconds += seconds;
+    const plan_list *list = user;
+    for (int i = 0; i < list->count; i++) {
+        qn_plan *plan = list->plans[i];
+        int step = tag - plan->tag_base;
+        if (plan->prepared && step >= 0 && step < plan->step_count) plan->steps[step].seconds += seconds;
+    }
 }
 
 static int by_seconds(const void *a, const void *b)
@@ -93,9 +102,9 @@ static int by_seconds(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static int collect(const qn_plan *plan, op_time *rows)
+/* Add a plan's steps to the rows of their ops. */
+static int collect(const qn_plan *plan, op_time *rows, int count)
 {
-    int count = 0;
     for (int i = 0; i < plan->step_count; i++) {
         const qn_step *step = &plan->steps[i];
         char name[32];
@@ -113,33 +122,42 @@ static int collect(const qn_plan *plan, op_time *rows)
         rows[r].bytes += cost.bytes * (double)step->runs;
         rows[r].calls += step->runs;
     }
-    qsort(rows, (size_t)count, sizeof *rows, by_seconds);
     return count;
 }
 
-qn_status qn_plan_profile(qn_plan *plan, char **json)
+static json_t *row_json(const op_time *row, const qn_caps *caps)
 {
-    const qn_caps *caps = &plan->store->caps;
-    QN_CHECK(plan->store->device && qn__device_profiles(plan->store->device),
-             "profiling needs a device opened with qn_device_options.profile");
-    QN_TRY(qn__device_times(plan->store->device, add_time, plan));
-    op_time *rows = calloc((size_t)plan->step_count + 1, sizeof *rows);
+    double s = row->seconds > 0 ? row->seconds : 1e-12;
+    double flops_part = caps->peak_gflops > 0 ? row->flops / s / (caps->peak_gflops * 1e9) : 0;
+    double bytes_part = caps->peak_gbytes > 0 ? row->bytes / s / (caps->peak_gbytes * 1e9) : 0;
+    bool compute = flops_part >= bytes_part;
+    return json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:s}", "op", row->name, "calls", (json_int_t)row->calls, "seconds",
+                     row->seconds, "gflops", row->flops / s * 1e-9, "gbytes_per_s", row->bytes / s * 1e-9,
+                     "percent_of_peak", 100.0 * (compute ? flops_part : bytes_part), "bound",
+                     compute ? "compute" : "memory");
+}
+
+qn_status qn__plans_profile(qn_plan **plans, int plan_count, char **json)
+{
+    qn_device *device = plans[0]->store->device;
+    int steps = 0, count = 0;
+    QN_CHECK(device && qn__device_profiles(device), "profiling needs a device opened with qn_device_options.profile");
+    plan_list all = {plans, plan_count};
+    QN_TRY(qn__device_times(device, add_time, &all));
+    for (int i = 0; i < plan_count; i++) steps += plans[i]->step_count;
+    op_time *rows = calloc((size_t)steps + 1, sizeof *rows);
     if (!rows) return qn__fail(QN_OS_ERROR, "out of memory");
-    int count = collect(plan, rows);
+    for (int i = 0; i < plan_count; i++) count = collect(plans[i], rows, count);
+    qsort(rows, (size_t)count, sizeof *rows, by_seconds);
     json_t *list = json_array();
-    for (int i = 0; i < count; i++) {
-        const op_time *row = &rows[i];
-        double s = row->seconds > 0 ? row->seconds : 1e-12;
-        double flops_part = caps->peak_gflops > 0 ? row->flops / s / (caps->peak_gflops * 1e9) : 0;
-        double bytes_part = caps->peak_gbytes > 0 ? row->bytes / s / (caps->peak_gbytes * 1e9) : 0;
-        bool compute = flops_part >= bytes_part;
-        json_array_append_new(list, json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:s}", "op", row->name, "calls",
-            (json_int_t)row->calls, "seconds", row->seconds, "gflops", row->flops / s * 1e-9, "gbytes_per_s",
-            row->bytes / s * 1e-9, "percent_of_peak", 100.0 * (compute ? flops_part : bytes_part), "bound",
-            compute ? "compute" : "memory"));
-    }
+    for (int i = 0; i < count; i++) json_array_append_new(list, row_json(&rows[i], &plans[0]->store->caps));
     free(rows);
     *json = json_dumps(list, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     json_decref(list);
     return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}
+
+qn_status qn_plan_profile(qn_plan *plan, char **json)
+{
+    return qn__plans_profile(&plan, 1, json);
 }

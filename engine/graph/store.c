@@ -43,6 +43,7 @@ void qn_store_destroy(qn_store **store)
     free_shared(s);
     for (int g = 0; g < s->group_count; g++)
         for (int c = 0; c < s->groups[g].copies; c++) free_arenas(&s->groups[g].arenas[c]);
+    for (int g = 0; g < s->group_count; g++) free(s->groups[g].arenas);
     for (int i = 0; i < s->tensor_count; i++) {
         free(s->tensors[i].name);
         free(s->tensors[i].packer);
@@ -97,7 +98,8 @@ static qn_status find_group(qn_store *store, const char *name, int *index)
     qn_store_group *more = realloc(store->groups, (size_t)(store->group_count + 1) * sizeof *more);
     if (!more) return qn__fail(QN_OS_ERROR, "out of memory");
     store->groups = more;
-    more[store->group_count] = (qn_store_group){.copies = 1};
+    more[store->group_count] = (qn_store_group){.copies = 1, .arenas = calloc(1, sizeof(qn_arenas))};
+    if (!more[store->group_count].arenas) return qn__fail(QN_OS_ERROR, "out of memory");
     strcpy(more[store->group_count].name, name);
     *index = store->group_count++;
     return QN_OK;
@@ -171,7 +173,13 @@ qn_status qn__store_set_copies(qn_store *store, const char *group, int copies)
     QN_CHECK(copies >= 1 && copies <= QN_MAX_COPIES, "%d copies of \"%s\"; at most %d", copies, group,
              QN_MAX_COPIES);
     QN_TRY(find_group(store, group, &index));
-    store->groups[index].copies = copies;
+    qn_store_group *found = &store->groups[index];
+    QN_CHECK(copies >= found->copies, "group \"%s\" already has %d copies", group, found->copies);
+    qn_arenas *more = realloc(found->arenas, (size_t)copies * sizeof *more);
+    if (!more) return qn__fail(QN_OS_ERROR, "out of memory");
+    memset(more + found->copies, 0, (size_t)(copies - found->copies) * sizeof *more);
+    found->arenas = more;
+    found->copies = copies;
     return QN_OK;
 }
 
@@ -319,4 +327,20 @@ qn_status qn_store_read(qn_store *store, const char *name, void *data, size_t by
     int index;
     QN_TRY(check_whole(store, name, bytes, &index));
     return qn__store_read_part(store, index, 0, data, bytes);
+}
+
+qn_status qn__store_write_later(qn_store *store, int index, const void *data, uint64_t bytes)
+{
+    QN_TRY(check_part(store, index, 0, bytes));
+    qn_store_tensor *tensor = &store->tensors[index];
+    tensor->version++;
+    return qn__buffer_write_later(qn__store_buffer(store, tensor), tensor->offset, data, bytes);
+}
+
+qn_status qn__store_read_group(qn_store *store, const char *group, int arena, void *data)
+{
+    int index;
+    QN_TRY(find_group(store, group, &index));
+    const qn_arenas *arenas = &store->groups[index].arenas[store->groups[index].current];
+    return qn__buffer_read(arenas->buffer[arena], 0, data, arenas->bytes[arena]);
 }

@@ -7,7 +7,7 @@
 
 #include <quernel/graph.h>
 
-enum { QN_ALIGN = 128, QN_MAX_COPIES = 40 };
+enum { QN_ALIGN = 128, QN_MAX_COPIES = 4096 };
 
 /* Memory cut into buffers no larger than the device gives at once. */
 typedef struct qn_arenas {
@@ -20,7 +20,7 @@ typedef struct qn_store_group {
     char name[32];
     int copies;             /* gradient tree: that many of everything, one of which is current */
     int current;
-    qn_arenas arenas[QN_MAX_COPIES]; /* the same layout in each */
+    qn_arenas *arenas;      /* one a copy, the same layout in each */
 } qn_store_group;
 
 typedef struct qn_store_tensor {
@@ -51,9 +51,12 @@ struct qn_store {
     uint64_t scratch_need;
     qn_buffer **step;        /* [slots][64] */
     qn_buffer *scratch;
+    int next_tag;            /* profile tags given to plans so far */
 };
 
 qn_status qn__store_create(qn_device *device, const qn_caps *caps, qn_store **store) QN_MUST_USE;
+/* qn_plan_profile of several plans of one store together. */
+qn_status qn__plans_profile(qn_plan **plans, int count, char **json) QN_MUST_USE;
 qn_store *qn__graph_store(const qn_graph *graph);
 /* Index of a tensor; -1 when there is none. */
 int qn__store_index(const qn_store *store, const char *name);
@@ -78,5 +81,10 @@ qn_status qn__store_write_part(qn_store *store, int index, uint64_t offset, cons
                                uint64_t bytes) QN_MUST_USE;
 qn_status qn__store_read_part(qn_store *store, int index, uint64_t offset, void *data,
                               uint64_t bytes) QN_MUST_USE;
+
+/* From the start of a tensor, enqueued without waiting: `data` must stay until the queue has passed it. */
+qn_status qn__store_write_later(qn_store *store, int index, const void *data, uint64_t bytes) QN_MUST_USE;
+/* One arena of the group's current copy, whole (its bytes stand in the group). */
+qn_status qn__store_read_group(qn_store *store, const char *group, int arena, void *data) QN_MUST_USE;
 
 #endif

@@ -151,7 +151,7 @@ qn_status qn_session_logits(qn_session *session, const float **logits)
 
 qn_status qn_session_sample(qn_session *session, int32_t *token)
 {
-    const float *logits;
+    const float *logits = NULL;
     QN_TRY(qn_session_logits(session, &logits));
     return qn__sampler_choose(&session->sampler, logits, token);
 }

@@ -1,0 +1,332 @@
+/* The benches behind `quernel bench`. */
+#include <quernel/bench.h>
+
+#include "base/check.h"
+#include "base/rng.h"
+#include "model/model.h"
+#include "ops/exec.h"
+#include "train/training.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, by_value);
+    return values[count / 2];
+}
+
+static qn_status need_peaks(qn_device *device, const qn_caps **caps)
+{
+    qn_peaks peaks;
+    *caps = qn__device_caps(device);
+    return (*caps)->peak_gflops > 0 ? QN_OK : qn_device_measure(device, &peaks);
+}
+
+static qn_status dump(json_t *root, char **json)
+{
+    *json = root ? json_dumps(root, JSON_PRESERVE_ORDER) : NULL;
+    json_decref(root);
+    return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}
+
+/* ---- one op ---- */
+
+typedef struct bench_call {
+    qn_call call;
+    qn_buffer *buffers[24];
+    int count;
+} bench_call;
+
+static qn_status parse_tensor(const char *text, size_t length, qn_desc *desc)
+{
+    const char *open = memchr(text, '[', length);
+    *desc = (qn_desc){0};
+    if (!open || text[length - 1] != ']' || !qn__dtype_parse(text, (size_t)(open - text), &desc->dtype))
+        return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor like f32[4,64]", (int)length, text);
+    const char *at = open + 1, *end = text + length - 1;
+    while (at < end) {
+        char *stop;
+        long long n = strtoll(at, &stop, 10);
+        if (stop == at || desc->shape.rank == QN_MAX_RANK || n < 0)
+            return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor like f32[4,64]", (int)length, text);
+        desc->shape.dim[desc->shape.rank++] = n;
+        at = *stop == ',' ? stop + 1 : stop;
+        if (at == stop && at < end) return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor", (int)length, text);
+    }
+    return qn__shape_check(&desc->shape, desc->dtype);
+}
+
+/* " : a=f32[5,7] b=f32[3,7] (backward)" */
+static qn_status parse_tensors(const char *text, qn_call *call)
+{
+    const qn_op_row *row = qn__op_row(qn__op_id(call->op));
+    while (*text == ' ' || *text == ':') text++;
+    while (*text) {
+        size_t length = strcspn(text, " ");
+        const char *equals = memchr(text, '=', length);
+        int slot = -1;
+        if (strncmp(text, "(backward)", length) == 0) {
+            call->backward = true;
+        } else {
+            for (int i = 0; equals && i < row->in_count; i++)
+                if (strlen(row->in[i].name) == (size_t)(equals - text) &&
+                    memcmp(row->in[i].name, text, (size_t)(equals - text)) == 0)
+                    slot = i;
+            QN_CHECK(slot >= 0, "%s: \"%.*s\" is not one of its inputs", row->stem, (int)length, text);
+            QN_TRY(parse_tensor(equals + 1, length - (size_t)(equals + 1 - text), &call->in[slot].desc));
+            call->in[slot].there = true;
+        }
+        text += length;
+        while (*text == ' ') text++;
+    }
+    return QN_OK;
+}
+
+/* Numbers that any op can stand: floats in [-1, 1), integers that are small and never out of range. */
+static qn_status fill(qn_buffer *buffer, const qn_operand *operand, const char *name)
+{
+    int64_t count = qn__elements(operand);
+    uint32_t *values = malloc((size_t)count * 4 + 4);
+    qn_rng rng = {.seed = 1, .stream = (uint64_t)count};
+    if (!values) return qn__fail(QN_OS_ERROR, "out of memory");
+    for (int64_t i = 0; i < count; i++) {
+        float x = 2 * qn__rng_uniform(&rng) - 1;
+        memcpy(&values[i], &x, 4);
+        if (operand->desc.dtype == QN_I32) values[i] = (uint32_t)(i % 2);
+    }
+    if (strcmp(name, "ranges") == 0) /* one causal sequence */
+        for (int64_t r = 0; r < count / 4; r++) {
+            values[r * 4] = values[r * 4 + 1] = 0;
+            values[r * 4 + 2] = (uint32_t)r + 1;
+            values[r * 4 + 3] = (uint32_t)(count / 4);
+        }
+    qn_status status = QN_OK;
+    if (qn_dtype_bytes(operand->desc.dtype) == 4) status = qn__buffer_write(buffer, 0, values, (uint64_t)count * 4);
+    free(values);
+    return status;
+}
+
+static qn_status give_memory(qn_device *device, bench_call *bench, qn_operand *operand, const char *name)
+{
+    if (!operand->there) return QN_OK;
+    QN_TRY(qn__buffer_create(device, qn__desc_bytes(&operand->desc), "bench", &bench->buffers[bench->count]));
+    operand->buffer = bench->buffers[bench->count++];
+    operand->offset = 0;
+    return fill(operand->buffer, operand, name);
+}
+
+static qn_status set_up(qn_device *device, const char *line, const char *variant, bench_call *bench)
+{
+    qn_call *call = &bench->call;
+    qn_op_id id;
+    const char *rest;
+    *bench = (bench_call){.call = {.caps = qn__device_caps(device)}};
+    QN_TRY(qn__op_parse(line, &id, call->attr, &rest));
+    const qn_op_row *row = qn__op_row(id);
+    call->op = qn__op(id);
+    QN_TRY(parse_tensors(rest, call));
+    QN_TRY(qn__call_shape(call));
+    QN_CHECK(!call->backward || row->gradient == QN_GRAD_KERNEL, "%s has no backward kernel to time", row->stem);
+    for (int i = 0; i < row->in_count; i++) QN_TRY(give_memory(device, bench, &call->in[i], row->in[i].name));
+    for (int o = 0; o < row->out_count; o++) {
+        if (row->alias[o] >= 0) call->out[o] = call->in[row->alias[o]];
+        else QN_TRY(give_memory(device, bench, &call->out[o], row->out[o].name));
+        if (!call->backward || row->out[o].saved) continue;
+        call->dout[o] = call->out[o];
+        QN_TRY(give_memory(device, bench, &call->dout[o], "gradient"));
+    }
+    for (int i = 0; call->backward && i < row->in_count; i++) {
+        if (!call->in[i].there || row->in[i].integer || row->in[i].constant) continue;
+        call->din[i] = call->in[i];
+        QN_TRY(give_memory(device, bench, &call->din[i], "gradient"));
+    }
+    QN_TRY(qn__call_choose(call, variant));
+    uint64_t scratch = call->variant->scratch ? call->variant->scratch(call) : 0;
+    if (scratch == 0) return QN_OK;
+    QN_TRY(qn__buffer_create(device, scratch, "bench workspace", &bench->buffers[bench->count]));
+    call->scratch = (qn_operand){.there = true, .buffer = bench->buffers[bench->count++]};
+    return QN_OK;
+}
+
+static qn_status run_once(qn_exec *exec, const qn_call *call)
+{
+    exec->cursor = 0;
+    QN_TRY(call->backward ? call->op->bwd(exec, call) : call->op->fwd(exec, call));
+    return qn__device_finish(exec->device);
+}
+
+static qn_status time_call(qn_device *device, const qn_call *call, int repeats, double *seconds)
+{
+    double times[1001];
+    int limit = repeats > 0 && repeats <= 1001 ? repeats : 51, count = 0;
+    qn_exec exec = {.device = device};
+    qn_status status = run_once(&exec, call);
+    for (double begin = seconds_now(); status == QN_OK && count < limit;) {
+        double start = seconds_now();
+        status = run_once(&exec, call);
+        times[count++] = seconds_now() - start;
+        if (repeats <= 0 && count >= 5 && seconds_now() - begin > 3) break;
+    }
+    qn__exec_free(&exec);
+    if (status == QN_OK) *seconds = median(times, count);
+    return status;
+}
+
+qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench_options *options, char **json)
+{
+    bench_call bench;
+    const qn_caps *caps;
+    char text[512];
+    double seconds = 0;
+    *json = NULL;
+    QN_TRY(need_peaks(device, &caps));
+    qn_status status = set_up(device, line, options ? options->variant : NULL, &bench);
+    if (status == QN_OK) status = time_call(device, &bench.call, options ? options->repeats : 0, &seconds);
+    if (status == QN_OK) {
+        qn_cost cost = qn__call_cost(&bench.call);
+        double gflops = cost.flops / seconds * 1e-9, gbytes = cost.bytes / seconds * 1e-9;
+        double of_flops = 100 * gflops / caps->peak_gflops, of_bytes = 100 * gbytes / caps->peak_gbytes;
+        bool compute = of_flops >= of_bytes;
+        status = dump(json_pack("{s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:s}", "case", qn__call_text(&bench.call, text, sizeof text),
+                                "variant", bench.call.variant->name, "device", caps->name, "ms", seconds * 1e3,
+                                "gflops", gflops, "gbytes_per_s", gbytes, "percent_of_peak",
+                                compute ? of_flops : of_bytes, "bound", compute ? "compute" : "memory"), json);
+    }
+    for (int i = 0; i < bench.count; i++) qn__buffer_destroy(&bench.buffers[i]);
+    return status;
+}
+
+/* ---- a training step ---- */
+
+static qn_status train_steps(qn_training *t, int repeats, double *step_seconds)
+{
+    double times[1001];
+    int limit = repeats > 0 && repeats <= 1001 ? repeats : 9, count = 0;
+    int32_t *ids = malloc((size_t)t->rows * 2 * sizeof *ids);
+    qn_rng rng = {.seed = 7};
+    if (!ids) return qn__fail(QN_OS_ERROR, "out of memory");
+    for (int64_t r = 0; r < 2 * t->rows; r++) ids[r] = (int32_t)qn__rng_below(&rng, (uint64_t)t->config.vocab);
+    qn_status status = QN_OK;
+    for (int i = -2; status == QN_OK && i < limit; i++) {
+        double start = seconds_now(), loss, norm;
+        qn_hyper hyper = {1e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, 10.0f, 20.0f, 1.0f};
+        for (int64_t leaf = 0; leaf < t->leaves; leaf++) qn__training_set_leaf(t, leaf, ids, ids + t->rows);
+        status = qn__training_step(t, 1, i + 2, &loss, &norm);
+        if (status == QN_OK) status = qn__training_update(t, &hyper);
+        if (status == QN_OK) status = qn__device_finish(t->store->device);
+        if (i >= 0) times[count++] = seconds_now() - start;
+    }
+    free(ids);
+    if (status == QN_OK) *step_seconds = median(times, count);
+    return status;
+}
+
+qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int batch, int context,
+                         const qn_bench_options *options, char **json)
+{
+    const qn_caps *caps;
+    qn_model_config c = *config;
+    qn_training *t;
+    qn_training_options train = {.batch = batch, .micro = batch};
+    double seconds = 0;
+    char *profile = NULL;
+    *json = NULL;
+    QN_TRY(need_peaks(device, &caps));
+    if (context > 0) c.context = context;
+    QN_TRY(qn__training_create(device, caps, &c, &train, &t));
+    qn_status status = qn__training_prepare(t);
+    if (status == QN_OK) status = qn__weights_init(t->store, &c, 1);
+    if (status == QN_OK) status = train_steps(t, options ? options->repeats : 0, &seconds);
+    qn_plan *plans[] = {t->step_plan, t->norm_plan, t->update_plan};
+    if (status == QN_OK && qn__device_profiles(device)) status = qn__plans_profile(plans, 3, &profile);
+    if (status == QN_OK) {
+        uint64_t bytes;
+        qn_device_memory(device, &bytes, NULL);
+        json_t *root = json_pack("{s:f,s:f,s:f,s:I,s:s,s:I,s:I}", "step_ms", seconds * 1e3, "tokens_per_s",
+            (double)batch * c.context / seconds, "percent_of_peak",
+            100 * qn__training_flops(t) / seconds / (caps->peak_gflops * 1e9), "parameters",
+            (json_int_t)qn_model_parameters(&c), "device", caps->name, "device_bytes", (json_int_t)bytes,
+            "planned_bytes", (json_int_t)qn__training_bytes(t));
+        if (profile) json_object_set_new(root, "profile", json_loads(profile, 0, NULL));
+        status = dump(root, json);
+    }
+    free(profile);
+    qn__training_destroy(&t);
+    return status;
+}
+
+/* ---- decoding ---- */
+
+static qn_status decode_times(qn_session *session, int32_t vocab, int prompt, int tokens, double *prompt_s, double *token_s)
+{
+    int32_t *ids = malloc((size_t)(prompt + 1) * sizeof *ids), id = 1;
+    const float *logits;
+    qn_rng rng = {.seed = 3};
+    if (!ids) return qn__fail(QN_OS_ERROR, "out of memory");
+    for (int i = 0; i < prompt; i++) ids[i] = (int32_t)qn__rng_below(&rng, (uint64_t)vocab);
+    qn_status status = qn_session_feed(session, ids, (size_t)prompt); /* builds the kernels */
+    if (status == QN_OK) status = qn_session_feed(session, &id, 1);
+    if (status == QN_OK) status = qn_session_logits(session, &logits);
+    qn_session_reset(session);
+    double start = seconds_now();
+    if (status == QN_OK) status = qn_session_feed(session, ids, (size_t)prompt);
+    if (status == QN_OK) status = qn_session_logits(session, &logits);
+    *prompt_s = seconds_now() - start;
+    start = seconds_now();
+    for (int i = 0; status == QN_OK && i < tokens; i++) {
+        status = qn_session_sample(session, &id);
+        if (status == QN_OK) status = qn_session_feed(session, &id, 1);
+        if (status == QN_OK) status = qn_session_logits(session, &logits);
+    }
+    *token_s = (seconds_now() - start) / tokens;
+    free(ids);
+    return status;
+}
+
+qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, const char *path, int prompt_tokens,
+                          int tokens, const qn_bench_options *options, char **json)
+{
+    const qn_caps *caps;
+    qn_model *model = NULL;
+    qn_session *session = NULL;
+    double prompt_s = 0, token_s = 0;
+    (void)options;
+    *json = NULL;
+    QN_TRY(need_peaks(device, &caps));
+    qn_status status = path ? qn_model_load(device, path, &model) : qn__model_create(device, config, &model);
+    if (status == QN_OK && !path) status = qn__weights_init(model->store, &model->config, 1);
+    if (status == QN_OK) status = qn_session_create(model, NULL, &session);
+    if (status == QN_OK && (prompt_tokens < 1 || tokens < 1 || prompt_tokens + tokens > model->config.context))
+        status = qn__fail(QN_BAD_ARGUMENT, "%d prompt tokens and %d more do not fit the context of %d", prompt_tokens,
+                          tokens, model->config.context);
+    if (status == QN_OK)
+        status = decode_times(session, model->config.vocab, prompt_tokens, tokens, &prompt_s, &token_s);
+    if (status == QN_OK) {
+        double bytes = 4.0 * (double)qn_model_parameters(&model->config);
+        if (!model->config.tied) bytes -= 4.0 * (double)model->config.vocab * model->config.embed;
+        status = dump(json_pack("{s:f,s:f,s:f,s:f,s:s}", "tokens_per_s", 1 / token_s, "gbytes_per_s",
+                                bytes / token_s * 1e-9, "percent_of_bandwidth",
+                                100 * bytes / token_s * 1e-9 / caps->peak_gbytes, "prompt_tokens_per_s",
+                                prompt_tokens / prompt_s, "device", caps->name), json);
+    }
+    qn_session_destroy(&session);
+    qn_model_destroy(&model);
+    return status;
+}

@@ -1,0 +1,86 @@
+/* `quernel plan`: what a run will use, before it runs. */
+#include "base/check.h"
+#include "train/trainer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A record by itself, or the default one of a whole `quernel devices --json`. */
+static qn_status read_record(const char *path, qn_caps *caps)
+{
+    json_t *root;
+    int64_t index = 0;
+    QN_TRY(qn__json_load(path, &root));
+    const json_t *record = root, *list = json_object_get(root, "devices");
+    qn_status status = qn__json_i64(root, path, "default", false, 0, 1 << 20, &index);
+    if (status == QN_OK && json_is_array(list)) record = json_array_get(list, (size_t)index);
+    if (status == QN_OK) status = qn__caps_from_json(record, path, caps);
+    json_decref(root);
+    return status;
+}
+
+static qn_status local_record(qn_caps *caps)
+{
+    qn_device *device;
+    char *json;
+    QN_TRY(qn_device_open(NULL, &device));
+    qn_status status = qn_device_record(device, &json); /* measures peaks once, if they are not known */
+    if (status == QN_OK) {
+        *caps = *qn__device_caps(device);
+        qn_free(json);
+    }
+    qn_device_close(&device);
+    return status;
+}
+
+static qn_status describe(const qn_training *t, const qn_caps *caps, char **json)
+{
+    char *text;
+    json_t *root = NULL;
+    qn_plan *plans[] = {t->step_plan, t->norm_plan, t->update_plan};
+    qn_plan_facts facts;
+    double seconds = 0;
+    QN_TRY(qn_plan_json(t->step_plan, &text));
+    qn_status status = qn__json_parse(text, strlen(text), "plan", &root);
+    qn_free(text);
+    QN_TRY(status);
+    json_t *programs = json_object_get(root, "programs");
+    for (int i = 0; i < 3; i++) {
+        qn_plan_facts_get(plans[i], &facts);
+        seconds += facts.predicted_seconds * (i == 0 ? (double)t->leaves : 1.0);
+        if (i == 0) continue;
+        json_t *more = NULL;
+        QN_TRY(qn_plan_json(plans[i], &text));
+        if (qn__json_parse(text, strlen(text), "plan", &more) == QN_OK) {
+            json_array_extend(programs, json_object_get(more, "programs"));
+            json_array_extend(json_object_get(root, "nodes"), json_object_get(more, "nodes"));
+        }
+        json_decref(more);
+        qn_free(text);
+    }
+    json_object_set_new(root, "device", json_string(caps->name));
+    json_object_set_new(root, "parameters", json_integer(qn_model_parameters(&t->config)));
+    json_object_set_new(root, "micro_batch", json_integer(t->micro));
+    json_object_set_new(root, "micro_batches", json_integer(t->leaves));
+    json_object_set_new(root, "predicted_step_seconds", json_real(seconds));
+    *json = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    json_decref(root);
+    return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}
+
+qn_status qn_train_plan(const qn_train_options *options, const char *record_path, char **json)
+{
+    qn_caps caps;
+    qn_model_config config;
+    qn_data data;
+    qn_training *training = NULL;
+    *json = NULL;
+    QN_TRY(record_path ? read_record(record_path, &caps) : local_record(&caps));
+    QN_TRY(qn__data_open(options, NULL, NULL, &data));
+    qn_status status = qn__train_options_config(options, qn_tokenizer_vocab_size(data.tokenizer), &config);
+    if (status == QN_OK) status = qn__trainer_fit(options, &config, NULL, &caps, &training);
+    if (status == QN_OK) status = describe(training, &caps, json);
+    qn__training_destroy(&training);
+    qn__data_close(&data);
+    return status;
+}

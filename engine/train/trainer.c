@@ -1,0 +1,288 @@
+#include "train/trainer.h"
+
+#include "base/check.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "model/weights.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* ---- how much at once ---- */
+
+/* Of device memory, what a plan may take when it chooses for itself. */
+static const double auto_share = 0.8;
+
+static qn_status try_micro(const qn_train_options *o, const qn_model_config *config, qn_device *device,
+                           const qn_caps *caps, int64_t micro, double share, qn_training **training)
+{
+    qn_training_options options = {.batch = o->batch, .micro = micro, .dropout = (float)o->dropout};
+    QN_TRY(qn__training_create(device, caps, config, &options, training));
+    uint64_t need = qn__training_bytes(*training);
+    if ((double)need <= share * (double)caps->global_bytes) return QN_OK;
+    qn__training_destroy(training);
+    return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "training with a micro-batch of %lld needs %.1f MB; %s has %.1f MB",
+                    (long long)micro, (double)need / 1e6, caps->name, (double)caps->global_bytes / 1e6);
+}
+
+/* The largest divisor of the batch, not above `most`, whose plan fits; 0: none does. */
+static int64_t largest_fit(const qn_train_options *o, const qn_model_config *config, const qn_caps *caps, int64_t most,
+                           double share)
+{
+    for (int64_t micro = most; micro >= 1; micro--) {
+        qn_training *training;
+        if (o->batch % micro != 0) continue;
+        if (try_micro(o, config, NULL, caps, micro, share, &training) == QN_OK) {
+            qn__training_destroy(&training);
+            return micro;
+        }
+    }
+    return 0;
+}
+
+qn_status qn__trainer_fit(const qn_train_options *o, const qn_model_config *config, qn_device *device,
+                          const qn_caps *caps, qn_training **training)
+{
+    char *end;
+    bool automatic = strcmp(o->micro_batch, "auto") == 0;
+    int64_t micro = automatic ? o->batch : strtoll(o->micro_batch, &end, 10);
+    if (!automatic)
+        QN_CHECK(*o->micro_batch && *end == 0 && micro >= 1 && micro <= o->batch && o->batch % micro == 0,
+                 "micro_batch: \"%s\" is not auto or a divisor of the batch %lld", o->micro_batch, (long long)o->batch);
+    qn_status status = try_micro(o, config, device, caps, micro, automatic ? auto_share : 1.0, training);
+    if (status != QN_OUT_OF_DEVICE_MEMORY) return status;
+    int64_t fits = largest_fit(o, config, caps, micro, automatic ? auto_share : 1.0);
+    if (automatic && fits > 0) return try_micro(o, config, device, caps, fits, auto_share, training);
+    status = try_micro(o, config, device, caps, micro, 1.0, training); /* its message again, whole */
+    if (status == QN_OK) return QN_OK;
+    char message[1024];
+    snprintf(message, sizeof message, "%s", qn_last_error());
+    if (fits > 0)
+        return qn__fail(status, "%s. The largest that fits is --micro-batch %lld", message, (long long)fits);
+    return qn__fail(status, "%s. No micro-batch fits: use a smaller model or --context", message);
+}
+
+/* ---- making a trainer ---- */
+
+static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
+{
+    const qn_train_options *o = t->options;
+    qn_model_config config;
+    QN_CHECK(strcmp(o->schedule, "cosine") == 0 || strcmp(o->schedule, "linear") == 0 ||
+                 strcmp(o->schedule, "constant") == 0,
+             "schedule: \"%s\" is not cosine, linear or constant", o->schedule);
+    QN_TRY(qn__data_open(o, progress, user, &t->data));
+    QN_TRY(qn__train_options_config(o, qn_tokenizer_vocab_size(t->data.tokenizer), &config));
+    config.bos = qn_tokenizer_bos(t->data.tokenizer);
+    config.eos = qn_tokenizer_eos(t->data.tokenizer);
+    QN_TRY(qn__trainer_fit(o, &config, t->device, qn__device_caps(t->device), &t->training));
+    size_t rows = (size_t)t->training->rows;
+    t->window = malloc(((size_t)o->context + 1) * sizeof *t->window);
+    t->ids = malloc((rows * 2 + 1) * sizeof *t->ids);
+    if (!t->window || !t->ids) return qn__fail(QN_OS_ERROR, "out of memory");
+    t->targets = t->ids + rows;
+    if (progress && !progress(user, "building kernels", 0, 1)) return qn__fail(QN_INTERRUPTED, "stopped");
+    QN_TRY(qn__training_prepare(t->training));
+    QN_TRY(qn__weights_init(t->training->store, &config, (uint64_t)o->seed));
+    if (!*o->out) return QN_OK;
+    QN_TRY(qn__make_folders(o->out));
+    t->tokenizer_path = qn__path_join(o->out, "tokenizer.json");
+    if (o->resume) QN_TRY(qn__trainer_resume(t));
+    return QN_OK;
+}
+
+/* What a person needs to repeat the run, and the tokenizer, before the first step. */
+static qn_status write_start(const qn_trainer *t)
+{
+    if (!*t->options->out) return QN_OK;
+    char *path = qn__path_join(t->options->out, "train.json");
+    json_t *json = qn__train_options_to_json(t->options);
+    qn_status status = path && json ? qn__json_save(path, json) : qn__fail(QN_OS_ERROR, "out of memory");
+    json_decref(json);
+    free(path);
+    return status == QN_OK ? qn_tokenizer_save(t->data.tokenizer, t->options->out) : status;
+}
+
+qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, qn_work_fn progress, void *user,
+                            qn_trainer **trainer)
+{
+    *trainer = NULL;
+    qn_trainer *t = calloc(1, sizeof *t);
+    if (!t) return qn__fail(QN_OS_ERROR, "out of memory");
+    t->device = device;
+    t->best_val = NAN;
+    qn_status status = qn__train_options_copy(options, &t->options);
+    if (status == QN_OK) status = set_up(t, progress, user);
+    if (status == QN_OK) status = write_start(t);
+    if (status != QN_OK) qn_trainer_destroy(&t);
+    *trainer = t;
+    return status;
+}
+
+void qn_trainer_destroy(qn_trainer **trainer)
+{
+    qn_trainer *t = *trainer;
+    if (!t) return;
+    qn__training_destroy(&t->training);
+    qn__data_close(&t->data);
+    qn_train_options_destroy(&t->options);
+    free(t->window);
+    free(t->ids);
+    free(t->tokenizer_path);
+    free(t);
+    *trainer = NULL;
+}
+
+const char *qn_trainer_tokenizer_path(const qn_trainer *trainer)
+{
+    return trainer->tokenizer_path;
+}
+
+/* ---- a step ---- */
+
+static qn_status load_leaf(qn_trainer *t, int64_t leaf)
+{
+    int64_t context = t->options->context, micro = t->training->micro;
+    for (int64_t s = 0; s < micro; s++) {
+        uint64_t start = qn__data_start(&t->data.train, context, (uint64_t)t->options->seed, t->step, leaf * micro + s);
+        QN_TRY(qn__tokens_read(&t->data.train, start, (size_t)context + 1, t->window));
+        memcpy(t->ids + s * context, t->window, (size_t)context * sizeof *t->ids);
+        memcpy(t->targets + s * context, t->window + 1, (size_t)context * sizeof *t->ids);
+    }
+    qn__training_set_leaf(t->training, leaf, t->ids, t->targets);
+    return QN_OK;
+}
+
+static qn_hyper hyper_of(const qn_trainer *t, double grad_norm)
+{
+    const qn_train_options *o = t->options;
+    double n = (double)(t->step + 1), scale = 1;
+    if (o->grad_clip > 0 && grad_norm > o->grad_clip) scale = o->grad_clip / (grad_norm + 1e-6);
+    return (qn_hyper){.lr = (float)qn__learning_rate(o, t->step), .beta1 = (float)o->beta1, .beta2 = (float)o->beta2,
+                      .eps = (float)o->adam_eps, .weight_decay = (float)o->weight_decay,
+                      .correction1 = (float)(1 / (1 - pow(o->beta1, n))),
+                      .correction2 = (float)(1 / (1 - pow(o->beta2, n))), .scale = (float)scale};
+}
+
+static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hyper *hyper, double took,
+                      qn_step_info *info)
+{
+    const qn_caps *caps = qn__device_caps(t->device);
+    double tokens = (double)(t->options->batch * t->options->context);
+    double flops = qn__training_flops(t->training);
+    *info = (qn_step_info){.step = t->step, .steps = t->options->steps, .loss = loss, .grad_norm = norm,
+                           .lr = (double)hyper->lr, .seconds = took, .tokens_per_s = tokens / took, .val_loss = NAN};
+    if (caps->peak_gflops > 0) info->percent_of_peak = 100 * flops / took / (caps->peak_gflops * 1e9);
+    info->seconds_left = t->step_seconds * (double)(t->options->steps - t->step);
+    qn_device_memory(t->device, &info->device_bytes, NULL);
+}
+
+qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
+{
+    double start = seconds_now(), loss, norm;
+    for (int64_t leaf = 0; leaf < t->training->leaves; leaf++) QN_TRY(load_leaf(t, leaf));
+    QN_TRY(qn__training_step(t->training, (uint64_t)t->options->seed, t->step, &loss, &norm));
+    if (!isfinite(loss) || !isfinite(norm))
+        return qn__fail(QN_NON_FINITE, "step %lld: the loss is %g and the gradient's norm %g; the weights were left as "
+                        "they were. Lower --lr or raise --warmup", (long long)t->step + 1, loss, norm);
+    qn_hyper hyper = hyper_of(t, norm);
+    QN_TRY(qn__training_update(t->training, &hyper));
+    t->step++;
+    double took = seconds_now() - start;
+    t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * took : took;
+    if (info) fill_info(t, loss, norm, &hyper, took, info);
+    return QN_OK;
+}
+
+/* Rows [first, first + rows) of windows that follow one another; past the end nothing is trained or counted. */
+static qn_status load_windows(qn_trainer *t, uint64_t first)
+{
+    const qn_tokens *val = &t->data.val;
+    uint64_t rows = (uint64_t)t->training->rows, there = val->count - 1 > first ? val->count - 1 - first : 0;
+    if (there > rows) there = rows;
+    memset(t->ids, 0, rows * sizeof *t->ids);
+    for (uint64_t r = 0; r < rows; r++) t->targets[r] = -1;
+    if (there == 0) return QN_OK;
+    QN_TRY(qn__tokens_read(val, first, there, t->ids));
+    return qn__tokens_read(val, first + 1, there, t->targets);
+}
+
+qn_status qn_trainer_validate(qn_trainer *t, double *loss)
+{
+    double nll = 0;
+    int64_t count = 0;
+    *loss = NAN;
+    if (t->data.val.count < 2) return QN_OK;
+    for (uint64_t first = 0; first + 1 < t->data.val.count; first += (uint64_t)t->training->rows) {
+        QN_TRY(load_windows(t, first));
+        QN_TRY(qn__training_eval(t->training, t->ids, t->targets, &nll, &count));
+    }
+    if (count > 0) *loss = nll / (double)count;
+    return QN_OK;
+}
+
+/* ---- a run ---- */
+
+qn_status qn_trainer_save(qn_trainer *t)
+{
+    QN_CHECK(*t->options->out, "nowhere to save: give --out DIR");
+    QN_TRY(qn__trainer_checkpoint(t));
+    return qn__weights_save_folder(t->training->store, &t->training->config, t->options->out);
+}
+
+static bool due(int64_t step, int64_t every)
+{
+    return every > 0 && step % every == 0;
+}
+
+static qn_status after_step(qn_trainer *t, qn_step_info *info)
+{
+    const qn_train_options *o = t->options;
+    bool last = t->step >= o->steps;
+    if (due(t->step, o->eval_every) || last) {
+        QN_TRY(qn_trainer_validate(t, &info->val_loss));
+        if (info->val_loss < t->best_val || isnan(t->best_val)) t->best_val = info->val_loss;
+    }
+    if (*o->out && !last && due(t->step, o->save_every)) {
+        QN_TRY(qn__trainer_checkpoint(t));
+        info->saved = true;
+    }
+    return QN_OK;
+}
+
+qn_status qn_trainer_run(qn_trainer *t, qn_step_fn fn, void *user)
+{
+    const qn_train_options *o = t->options;
+    bool stopped = false;
+    while (t->step < o->steps && !stopped) {
+        qn_step_info info;
+        QN_TRY(qn_trainer_step(t, &info));
+        QN_TRY(after_step(t, &info));
+        stopped = fn && !fn(user, &info) && t->step < o->steps;
+    }
+    if (*o->out) QN_TRY(qn_trainer_save(t));
+    if (!stopped) return QN_OK;
+    return qn__fail(QN_INTERRUPTED, *o->out ? "stopped after step %lld, which is saved: --resume continues"
+                                            : "stopped after step %lld", (long long)t->step);
+}
+
+qn_status qn_trainer_plan_json(qn_trainer *trainer, char **json)
+{
+    return qn_plan_json(trainer->training->step_plan, json);
+}
+
+qn_status qn_trainer_profile(qn_trainer *t, char **json)
+{
+    qn_plan *plans[] = {t->training->step_plan, t->training->norm_plan, t->training->update_plan};
+    return qn__plans_profile(plans, 3, json);
+}

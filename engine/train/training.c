@@ -1,0 +1,358 @@
+#include "train/training.h"
+
+#include "base/check.h"
+#include "graph/graph.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- declaring ---- */
+
+static const char *prefixed(char *text, size_t bytes, const char *prefix, const char *name)
+{
+    snprintf(text, bytes, "%s.%s", prefix, name);
+    return text;
+}
+
+static qn_status declare(qn_training *t)
+{
+    qn_store *store = t->store;
+    qn_weight weight;
+    qn_shape rows = {.rank = 1, .dim = {t->rows}}, eight = {.rank = 1, .dim = {8}};
+    char name[128];
+    int copies = 1;
+    while ((INT64_C(1) << copies) <= t->leaves) copies++; /* 1 + floor(log2(leaves)) */
+    QN_TRY(qn__weights_declare(store, &t->config));
+    for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);) {
+        qn_shape parts = {.rank = 1, .dim = {(qn_shape_elements(&weight.shape) + 4095) / 4096}};
+        QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad", weight.name), QN_F32, &weight.shape));
+        if (weight.role == QN_TOKENS && t->config.tied)
+            QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad2", weight.name), QN_F32, &weight.shape));
+        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "m", weight.name), QN_F32, &weight.shape));
+        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "v", weight.name), QN_F32, &weight.shape));
+        QN_TRY(qn_store_add(store, "norm", prefixed(name, sizeof name, "norm", weight.name), QN_F32, &parts));
+    }
+    QN_TRY(qn__store_set_copies(store, "grad", copies));
+    QN_TRY(qn_store_add(store, "leaf", "train.targets", QN_I32, &rows));
+    QN_TRY(qn_store_add(store, "leaf", "train.seed", QN_F32, &rows));
+    QN_TRY(qn_store_add(store, "leaf", "train.loss", QN_F32, &rows));
+    QN_TRY(qn_store_add(store, "leaf", "train.ids", QN_I32, &rows));
+    QN_CHECK(t->leaves <= QN_MAX_COPIES, "%lld micro-batches a step; at most %d: raise --micro-batch",
+             (long long)t->leaves, QN_MAX_COPIES);
+    QN_TRY(qn__store_set_copies(store, "leaf", (int)t->leaves));
+    return qn_store_add(store, "inputs", "train.hyper", QN_F32, &eight);
+}
+
+/* The inputs that are the same for every leaf; ids are declared with the leaf. */
+static qn_status declare_shared(qn_training *t)
+{
+    qn_shape rows = {.rank = 1, .dim = {t->rows}}, ranges = {.rank = 2, .dim = {t->rows, 4}};
+    qn_shape four = {.rank = 1, .dim = {4}};
+    QN_TRY(qn_store_add(t->store, "inputs", "train.pos", QN_I32, &rows));
+    QN_TRY(qn_store_add(t->store, "inputs", "train.ranges", QN_I32, &ranges));
+    if (t->dropout > 0) QN_TRY(qn_store_add(t->store, "leaf", "train.rng", QN_I32, &four));
+    return QN_OK;
+}
+
+/* ---- graphs ---- */
+
+static qn_status assign_gradients(qn_training *t, qn_network *network)
+{
+    for (int i = 0; i < network->use_count; i++) {
+        char name[128];
+        const char *weight = t->store->tensors[network->uses[i].store].name;
+        bool again = false;
+        for (int j = 0; j < i; j++) again |= network->uses[j].store == network->uses[i].store;
+        qn_tensor *gradient = qn_graph_gradient(t->step_graph, network->uses[i].tensor);
+        QN_CHECK(gradient != NULL, "weight %s has no gradient", weight);
+        QN_TRY(qn_graph_assign(t->step_graph, gradient, prefixed(name, sizeof name, again ? "grad2" : "grad", weight)));
+    }
+    return QN_OK;
+}
+
+static qn_tensor *loss_of(qn_network *network)
+{
+    qn_tensor *logits = qn__network_head(network, qn__network_hidden(network));
+    return qn_apply(network->graph, "cross_entropy", logits, qn_graph_input(network->graph, "train.targets"));
+}
+
+static qn_status build_step(qn_training *t)
+{
+    qn_network network = {.config = &t->config, .prefix = "train", .dropout = t->dropout};
+    QN_TRY(qn_graph_create(t->store, &t->step_graph));
+    network.graph = t->step_graph;
+    qn_tensor *loss = loss_of(&network);
+    qn_status status = qn_graph_status(t->step_graph);
+    if (status == QN_OK) status = qn_graph_assign(t->step_graph, loss, "train.loss");
+    if (status == QN_OK) status = qn_graph_backward(t->step_graph, loss, qn_graph_input(t->step_graph, "train.seed"));
+    if (status == QN_OK) status = assign_gradients(t, &network);
+    qn__network_free(&network);
+    QN_TRY(status);
+    return qn_plan_create(t->step_graph, NULL, &t->step_plan);
+}
+
+static qn_status build_eval(qn_training *t)
+{
+    t->separate_eval = t->dropout > 0;
+    if (!t->separate_eval) return QN_OK;
+    qn_network network = {.config = &t->config, .prefix = "train"};
+    QN_TRY(qn_graph_create(t->store, &t->eval_graph));
+    network.graph = t->eval_graph;
+    qn_tensor *loss = loss_of(&network);
+    qn__network_free(&network);
+    QN_TRY(qn_graph_status(t->eval_graph));
+    QN_TRY(qn_graph_assign(t->eval_graph, loss, "train.loss"));
+    return qn_plan_create(t->eval_graph, NULL, &t->eval_plan);
+}
+
+/* Join the uses of a tied weight, then the sums of squares. */
+static qn_status build_norm(qn_training *t)
+{
+    qn_weight weight;
+    char name[128];
+    QN_TRY(qn_graph_create(t->store, &t->norm_graph));
+    for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);) {
+        qn_tensor *g = qn_graph_input(t->norm_graph, prefixed(name, sizeof name, "grad", weight.name));
+        if (weight.role == QN_TOKENS && t->config.tied) {
+            g = qn_apply(t->norm_graph, "add", g, qn_graph_input(t->norm_graph, prefixed(name, sizeof name, "grad2", weight.name)));
+            QN_TRY(qn_graph_status(t->norm_graph));
+            QN_TRY(qn_graph_assign(t->norm_graph, g, prefixed(name, sizeof name, "grad", weight.name)));
+        }
+        qn_tensor *sums = qn_apply(t->norm_graph, "sum_squares", g);
+        QN_TRY(qn_graph_status(t->norm_graph));
+        QN_TRY(qn_graph_assign(t->norm_graph, sums, prefixed(name, sizeof name, "norm", weight.name)));
+    }
+    return qn_plan_create(t->norm_graph, NULL, &t->norm_plan);
+}
+
+static qn_status build_update(qn_training *t)
+{
+    qn_weight weight;
+    char grad[128], m[128], v[128];
+    QN_TRY(qn_graph_create(t->store, &t->update_graph));
+    qn_graph *g = t->update_graph;
+    qn_tensor *hyper = qn_graph_input(g, "train.hyper");
+    for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);)
+        qn_apply(g, weight.decay ? "adamw" : "adamw decay=0", qn_graph_input(g, weight.name),
+                 qn_graph_input(g, prefixed(grad, sizeof grad, "grad", weight.name)),
+                 qn_graph_input(g, prefixed(m, sizeof m, "m", weight.name)),
+                 qn_graph_input(g, prefixed(v, sizeof v, "v", weight.name)), hyper);
+    QN_TRY(qn_graph_status(g));
+    return qn_plan_create(g, NULL, &t->update_plan);
+}
+
+static qn_status host_memory(qn_training *t)
+{
+    size_t rows = (size_t)t->rows, leaves = (size_t)t->leaves;
+    for (int i = 0; i < 2; i++) {
+        t->host[i] = calloc(leaves * rows * 2 + 1, sizeof **t->host);
+        t->seed_host[i] = calloc(rows + 1, sizeof **t->seed_host);
+        if (!t->host[i] || !t->seed_host[i]) return qn__fail(QN_OS_ERROR, "out of memory");
+    }
+    t->losses = malloc((rows + 1) * sizeof *t->losses);
+    return t->losses ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}
+
+qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_model_config *config,
+                              const qn_training_options *options, qn_training **training)
+{
+    *training = NULL;
+    QN_TRY(qn_model_config_check(config));
+    QN_CHECK(options->batch >= 1 && options->micro >= 1 && options->batch % options->micro == 0,
+             "a batch of %lld sequences is not a multiple of the micro-batch %lld", (long long)options->batch,
+             (long long)options->micro);
+    qn_training *t = calloc(1, sizeof *t);
+    if (!t) return qn__fail(QN_OS_ERROR, "out of memory");
+    t->config = *config;
+    t->batch = options->batch;
+    t->micro = options->micro;
+    t->leaves = t->batch / t->micro;
+    t->rows = t->micro * config->context;
+    t->dropout = options->dropout;
+    qn_status status = t->rows < INT32_MAX / 4 ? qn__store_create(device, caps, &t->store)
+                                               : qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");
+    if (status == QN_OK) status = declare(t);
+    if (status == QN_OK) status = declare_shared(t);
+    if (status == QN_OK) status = build_step(t);
+    if (status == QN_OK) status = build_eval(t);
+    if (status == QN_OK) status = build_norm(t);
+    if (status == QN_OK) status = build_update(t);
+    if (status != QN_OK) qn__training_destroy(&t);
+    *training = t;
+    return status;
+}
+
+void qn__training_destroy(qn_training **training)
+{
+    qn_training *t = *training;
+    if (!t) return;
+    if (t->store && t->store->device) (void)!qn__device_finish(t->store->device); /* host arrays may be in use */
+    qn_plan *plans[] = {t->step_plan, t->eval_plan, t->norm_plan, t->update_plan};
+    qn_graph *graphs[] = {t->step_graph, t->eval_graph, t->norm_graph, t->update_graph};
+    for (int i = 0; i < 4; i++) qn_plan_destroy(&plans[i]);
+    for (int i = 0; i < 4; i++) qn_graph_destroy(&graphs[i]);
+    qn_store_destroy(&t->store);
+    for (int i = 0; i < 2; i++) {
+        free(t->host[i]);
+        free(t->seed_host[i]);
+    }
+    free(t->losses);
+    free(t->norms);
+    free(t);
+    *training = NULL;
+}
+
+uint64_t qn__training_bytes(const qn_training *training)
+{
+    qn_plan_facts facts;
+    qn_plan_facts_get(training->step_plan, &facts);
+    return facts.total_bytes;
+}
+
+double qn__training_flops(const qn_training *training)
+{
+    qn_plan_facts facts;
+    qn_plan_facts_get(training->step_plan, &facts);
+    return facts.matrix_flops * (double)training->leaves;
+}
+
+/* ---- running ---- */
+
+qn_status qn__training_prepare(qn_training *t)
+{
+    QN_TRY(host_memory(t));
+    QN_TRY(qn_plan_prepare(t->step_plan));
+    if (t->eval_plan) QN_TRY(qn_plan_prepare(t->eval_plan));
+    QN_TRY(qn_plan_prepare(t->norm_plan));
+    QN_TRY(qn_plan_prepare(t->update_plan));
+    QN_TRY(qn__rope_fill(t->store, &t->config));
+    size_t rows = (size_t)t->rows;
+    int32_t *ranges = malloc(rows * 5 * sizeof *ranges + 1);
+    if (!ranges) return qn__fail(QN_OS_ERROR, "out of memory");
+    qn__causal_ranges(ranges, ranges + rows * 4, (int)t->micro, t->config.context);
+    qn_status status = qn_store_write(t->store, "train.ranges", ranges, rows * 4 * sizeof *ranges);
+    if (status == QN_OK) status = qn_store_write(t->store, "train.pos", ranges + rows * 4, rows * sizeof *ranges);
+    free(ranges);
+    return status;
+}
+
+void qn__training_set_leaf(qn_training *t, int64_t leaf, const int32_t *ids, const int32_t *targets)
+{
+    int32_t *to = t->host[t->turn] + (size_t)leaf * (size_t)t->rows * 2;
+    memcpy(to, ids, (size_t)t->rows * sizeof *to);
+    memcpy(to + t->rows, targets, (size_t)t->rows * sizeof *to);
+}
+
+static qn_status write_leaf(qn_training *t, int64_t leaf, uint64_t seed, int64_t step)
+{
+    qn_store *store = t->store;
+    const int32_t *ids = t->host[t->turn] + (size_t)leaf * (size_t)t->rows * 2;
+    uint64_t bytes = (uint64_t)t->rows * 4;
+    QN_TRY(qn__store_select(store, "leaf", (int)leaf));
+    QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.ids"), ids, bytes));
+    QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.targets"), ids + t->rows, bytes));
+    QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.seed"), t->seed_host[t->turn], bytes));
+    if (t->dropout <= 0) return QN_OK;
+    int32_t rng[4] = {(int32_t)seed, (int32_t)(seed >> 32), (int32_t)step, (int32_t)(leaf * t->rows)};
+    return qn_store_write(store, "train.rng", rng, sizeof rng);
+}
+
+/* Neighbours of equal size merge as they complete; what is left is folded from the right. */
+static qn_status run_leaves(qn_training *t)
+{
+    int level[64], depth = 0;
+    for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
+        QN_TRY(qn__store_select(t->store, "leaf", (int)leaf));
+        QN_TRY(qn__store_select(t->store, "grad", depth));
+        QN_TRY(qn_plan_run(t->step_plan, QN_ALL, 0, 0));
+        level[depth++] = 0;
+        while (depth >= 2 && level[depth - 1] == level[depth - 2]) {
+            QN_TRY(qn__store_merge(t->store, "grad", depth - 2, depth - 1));
+            level[--depth - 1]++;
+        }
+    }
+    for (; depth >= 2; depth--) QN_TRY(qn__store_merge(t->store, "grad", depth - 2, depth - 1));
+    return qn__store_select(t->store, "grad", 0);
+}
+
+static qn_status read_losses(qn_training *t, double *sum)
+{
+    *sum = 0;
+    for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
+        double of_leaf = 0;
+        QN_TRY(qn__store_select(t->store, "leaf", (int)leaf));
+        QN_TRY(qn_store_read(t->store, "train.loss", t->losses, (size_t)t->rows * sizeof *t->losses));
+        for (int64_t r = 0; r < t->rows; r++) of_leaf += (double)t->losses[r];
+        *sum += of_leaf;
+    }
+    return QN_OK;
+}
+
+/* Chunk sums joined in tensor order, in doubles. */
+static qn_status read_norm(qn_training *t, double *norm)
+{
+    const qn_store *store = t->store;
+    double sum = 0;
+    qn_weight weight;
+    char name[128];
+    int first = -1;
+    for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);) {
+        int index = qn__store_index(store, prefixed(name, sizeof name, "norm", weight.name));
+        const qn_store_tensor *tensor = &store->tensors[index];
+        const qn_arenas *arenas = &store->groups[tensor->group].arenas[0];
+        if (tensor->arena != first) {
+            free(t->norms);
+            t->norms = malloc(arenas->bytes[tensor->arena] + 4);
+            if (!t->norms) return qn__fail(QN_OS_ERROR, "out of memory");
+            QN_TRY(qn__store_read_group(t->store, "norm", tensor->arena, t->norms));
+            first = tensor->arena;
+        }
+        int64_t count = qn_shape_elements(&tensor->desc.shape);
+        for (int64_t i = 0; i < count; i++) sum += (double)t->norms[tensor->offset / 4 + (uint64_t)i];
+    }
+    *norm = sqrt(sum);
+    return QN_OK;
+}
+
+qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double *loss, double *grad_norm)
+{
+    int64_t trained = 0;
+    for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
+        const int32_t *targets = t->host[t->turn] + (size_t)leaf * (size_t)t->rows * 2 + t->rows;
+        for (int64_t r = 0; r < t->rows; r++) trained += targets[r] >= 0;
+    }
+    float weight = trained > 0 ? (float)(1.0 / (double)trained) : 0.0f;
+    for (int64_t r = 0; r < t->rows; r++) t->seed_host[t->turn][r] = weight;
+    for (int64_t leaf = 0; leaf < t->leaves; leaf++) QN_TRY(write_leaf(t, leaf, seed, step));
+    QN_TRY(run_leaves(t));
+    QN_TRY(qn_plan_run(t->norm_plan, QN_ALL, 0, 0));
+    QN_TRY(read_norm(t, grad_norm)); /* the step's one wait */
+    QN_TRY(read_losses(t, loss));
+    if (trained > 0) *loss /= (double)trained;
+    return QN_OK;
+}
+
+qn_status qn__training_update(qn_training *t, const qn_hyper *hyper)
+{
+    t->hyper[t->turn] = *hyper;
+    QN_TRY(qn__store_write_later(t->store, qn__store_index(t->store, "train.hyper"), &t->hyper[t->turn], sizeof *hyper));
+    t->turn = 1 - t->turn;
+    return qn_plan_run(t->update_plan, QN_ALL, 0, 0);
+}
+
+qn_status qn__training_eval(qn_training *t, const int32_t *ids, const int32_t *targets, double *nll, int64_t *count)
+{
+    size_t bytes = (size_t)t->rows * sizeof *ids;
+    QN_TRY(qn__store_select(t->store, "leaf", 0));
+    QN_TRY(qn_store_write(t->store, "train.ids", ids, bytes));
+    QN_TRY(qn_store_write(t->store, "train.targets", targets, bytes));
+    QN_TRY(qn_plan_run(t->separate_eval ? t->eval_plan : t->step_plan, QN_FORWARD, 0, 0));
+    QN_TRY(qn_store_read(t->store, "train.loss", t->losses, bytes));
+    for (int64_t r = 0; r < t->rows; r++) {
+        *nll += (double)t->losses[r];
+        *count += targets[r] >= 0;
+    }
+    return QN_OK;
+}
