@@ -1,0 +1,112 @@
+/* quernel eval: how well a model predicts a text. */
+#include "shell.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int qn__eval(const qn_command *self, int argc, char **argv);
+
+static const qn_flag flags[] = {
+    {"model", "PATH", "a model folder, a llama2.c or an llm.c checkpoint"},
+    {"tokenizer", "PATH",
+     "a folder with tokenizer.json, or a file (default: from the model folder)"},
+    {"text", "FILE",
+     "the text; it is cut into windows of the model's context, each predicted afresh"},
+    {"batch", "B", "windows at a time (default: 8)"},
+    QN_FLAG_DEVICE,
+    QN_FLAG_JSON,
+    {0},
+};
+
+typedef struct result {
+    size_t bytes, tokens; /* of the text, BOS not counted */
+    double nll, seconds;
+    int64_t predicted;
+} result;
+
+static bool show_progress(void *user, int64_t done, int64_t total)
+{
+    (void)user;
+    if (total > 0) qn__progress("evaluating  %.0f %%", 100.0 * (double)done / (double)total);
+    return true;
+}
+
+static int measure(qn_model *model, const qn_tokenizer *tokenizer, const char *text, int batch,
+                   result *r)
+{
+    int32_t *ids = NULL;
+    size_t count = 0;
+    struct timespec begin, end;
+    bool bos = qn_tokenizer_wants_bos(tokenizer);
+    qn_status status =
+        qn_tokenizer_encode(tokenizer, text, r->bytes, bos ? QN_ENCODE_BOS : 0, &ids, &count);
+    if (status != QN_OK) return qn__say_status(status);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    status = qn_model_loss(model, ids, count, batch, show_progress, NULL, &r->nll, &r->predicted);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    qn__progress_end(false);
+    free(ids);
+    r->tokens = count - (bos && count > 0);
+    r->seconds = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
+    if (status != QN_OK) return qn__say_status(status);
+    if (r->predicted < 1)
+        return qn__say_error(
+            65, "the text has %zu tokens, and nothing in it can be predicted: give a longer one",
+            r->tokens);
+    return QN_GO_ON;
+}
+
+static int print_result(const result *r, bool json, const char *model, const char *device)
+{
+    double loss = r->nll / (double)r->predicted;
+    double bits = loss / log(2.0) * (double)r->tokens / (double)r->bytes;
+    double speed = r->seconds > 0 ? (double)r->predicted / r->seconds : 0;
+    if (json)
+        return qn__print_json(
+            json_pack("{s:o,s:o,s:o,s:I,s:I,s:I,s:f,s:f,s:s,s:s}", "loss", qn__json_number(loss),
+                      "perplexity", qn__json_number(exp(loss)), "bits_per_byte",
+                      qn__json_number(bits), "tokens", (json_int_t)r->tokens, "predicted",
+                      (json_int_t)r->predicted, "bytes", (json_int_t)r->bytes, "seconds",
+                      r->seconds, "tokens_per_s", speed, "model", model, "device", device));
+    printf("loss           %.6f\nperplexity     %.4f\nbits per byte  %.4f\n", loss, exp(loss),
+           bits);
+    printf("tokens         %s of %s (%s bytes), %s tokens/s\n",
+           qn__text_count((double)r->predicted), qn__text_count((double)r->tokens),
+           qn__text_count((double)r->bytes), qn__text_count(speed));
+    return QN_EXIT_OK;
+}
+
+int qn__eval(const qn_command *self, int argc, char **argv)
+{
+    qn_args args;
+    const char *model_path, *text_path;
+    char *text = NULL;
+    int64_t batch = 8;
+    result r = {0};
+    qn_device *device = NULL;
+    qn_tokenizer *tokenizer = NULL;
+    qn_model *model = NULL;
+    int code = qn__args_parse(&args, self, flags, 0, argc, argv);
+    if (code == QN_GO_ON) code = qn__arg_need(&args, "model", &model_path);
+    if (code == QN_GO_ON) code = qn__arg_need(&args, "text", &text_path);
+    if (code == QN_GO_ON) code = qn__arg_int(&args, "batch", 1, 1 << 16, &batch);
+    if (code == QN_GO_ON) code = qn__read_file(text_path, &text, &r.bytes);
+    if (code == QN_GO_ON)
+        code = qn__open_tokenizer(qn__arg(&args, "tokenizer"), model_path, &tokenizer);
+    if (code == QN_GO_ON) code = qn__open_device(qn__arg(&args, "device"), false, &device);
+    if (code == QN_GO_ON) {
+        qn_status status = qn_model_load(device, model_path, &model);
+        if (status != QN_OK) code = qn__say_status(status);
+    }
+    if (code == QN_GO_ON) code = qn__check_vocab(tokenizer, model);
+    if (code == QN_GO_ON) code = measure(model, tokenizer, text, (int)batch, &r);
+    if (code == QN_GO_ON)
+        code = print_result(&r, qn__arg(&args, "json"), model_path, qn_device_name(device));
+    qn_model_destroy(&model);
+    qn_device_close(&device);
+    qn_tokenizer_destroy(&tokenizer);
+    free(text);
+    return code;
+}

@@ -1,0 +1,213 @@
+/* quernel generate: a prompt, continued, on standard output as it comes. */
+#include "shell.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+int qn__generate(const qn_command *self, int argc, char **argv);
+
+static const qn_flag flags[] = {
+    {"model", "PATH", "a model folder, a llama2.c or an llm.c checkpoint"},
+    {"tokenizer", "PATH",
+     "a folder with tokenizer.json, or a file (default: from the model folder)"},
+    {"prompt", "TEXT",
+     "what to continue (default: nothing). Standard output gets exactly the prompt and what "
+     "follows; a newline is added at the end only on a terminal"},
+    {"tokens", "N",
+     "at most so many (default: 200); the end of the text or of the context stops earlier"},
+    {"temperature", "X", "0: always the likeliest token; 1: as the model says (default: 0.8)"},
+    {"top-k", "K", "choose among the K likeliest; 0: among all (default: 0)"},
+    {"top-p", "P", "choose among the likeliest that together have probability P (default: 0.95)"},
+    {"seed", "S", "another number, another text (default: 1)"},
+    QN_FLAG_DEVICE,
+    QN_FLAG_JSON,
+    {0},
+};
+
+typedef struct job {
+    const char *prompt;
+    int64_t tokens;
+    bool json;
+    qn_tokenizer *tokenizer;
+    qn_model *model;
+    qn_session *session;
+    qn_decoder *decoder;
+    FILE *text; /* standard output, or with --json a buffer */
+    json_t *ids;
+    int64_t prompt_tokens, made;
+    const char *stop; /* why: "tokens", "end", "context" */
+    double prompt_seconds, seconds;
+} job;
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int put(job *j, const char *text, size_t bytes)
+{
+    if (bytes == 0 || (fwrite(text, 1, bytes, j->text) == bytes && fflush(j->text) == 0))
+        return QN_GO_ON;
+    return QN_EXIT_WRITE; /* main says why */
+}
+
+static int feed_prompt(job *j)
+{
+    int32_t *ids = NULL;
+    size_t count = 0;
+    unsigned bos = qn_tokenizer_wants_bos(j->tokenizer) || *j->prompt == 0 ? QN_ENCODE_BOS : 0;
+    qn_status status =
+        qn_tokenizer_encode(j->tokenizer, j->prompt, strlen(j->prompt), bos, &ids, &count);
+    if (status != QN_OK) return qn__say_status(status);
+    if (count == 0) {
+        free(ids);
+        return qn__say_error(
+            QN_EXIT_USAGE,
+            "generate: this tokenizer has no token that begins a text: give --prompt");
+    }
+    double begin = now_seconds();
+    const float *logits;
+    status = qn_session_feed(j->session, ids, count);
+    if (status == QN_OK) status = qn_session_logits(j->session, &logits);
+    j->prompt_seconds = now_seconds() - begin;
+    j->prompt_tokens = (int64_t)count;
+    free(ids);
+    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
+}
+
+static bool ends_text(const job *j, int32_t token)
+{
+    const qn_model_config *config = qn_model_get_config(j->model);
+    return qn_tokenizer_is_end(j->tokenizer, token) || (token >= 0 && token == config->eos) ||
+           (token >= 0 &&
+            token == qn_tokenizer_bos(j->tokenizer)); /* llama2.c: BOS parts documents */
+}
+
+static int make_tokens(job *j)
+{
+    const qn_model_config *config = qn_model_get_config(j->model);
+    const char *text;
+    size_t bytes;
+    int code = QN_GO_ON;
+    j->stop = "tokens";
+    while (code == QN_GO_ON && j->made < j->tokens) {
+        int32_t token;
+        qn_status status = qn_session_sample(j->session, &token);
+        if (status != QN_OK) return qn__say_status(status);
+        if (ends_text(j, token)) {
+            j->stop = "end";
+            break;
+        }
+        status = qn_decoder_push(j->decoder, token, &text, &bytes);
+        if (status != QN_OK) return qn__say_status(status);
+        code = put(j, text, bytes);
+        j->made++;
+        if (j->ids) json_array_append_new(j->ids, json_integer(token));
+        if (j->made == j->tokens || code != QN_GO_ON) break;
+        if (qn_session_length(j->session) >= config->context) {
+            j->stop = "context";
+            break;
+        }
+        status = qn_session_feed(j->session, &token, 1);
+        if (status != QN_OK) return qn__say_status(status);
+    }
+    if (code == QN_GO_ON && qn_decoder_finish(j->decoder, &text, &bytes) == QN_OK)
+        code = put(j, text, bytes);
+    return code;
+}
+
+static int run_job(job *j)
+{
+    qn_status status = qn_decoder_create(j->tokenizer, *j->prompt == 0, &j->decoder);
+    if (status != QN_OK) return qn__say_status(status);
+    int code = feed_prompt(j);
+    if (code == QN_GO_ON && !j->json) code = put(j, j->prompt, strlen(j->prompt));
+    double begin = now_seconds();
+    if (code == QN_GO_ON) code = make_tokens(j);
+    j->seconds = now_seconds() - begin;
+    return code;
+}
+
+static int print_result(job *j, const char *model, const char *device, const char *text,
+                        size_t bytes)
+{
+    double speed = j->seconds > 0 ? (double)j->made / j->seconds : 0;
+    double prompt_speed = j->prompt_seconds > 0 ? (double)j->prompt_tokens / j->prompt_seconds : 0;
+    if (!j->json) {
+        if (isatty(STDOUT_FILENO)) putchar('\n');
+        fflush(stdout);
+        qn__note("%lld tokens, %.1f tokens/s (prompt: %lld, %.1f tokens/s)%s", (long long)j->made,
+                 speed, (long long)j->prompt_tokens, prompt_speed,
+                 strcmp(j->stop, "context") == 0 ? "; stopped: the context is full" : "");
+        return QN_EXIT_OK;
+    }
+    json_t *made = json_stringn(text, bytes);
+    return qn__print_json(
+        json_pack("{s:s,s:o,s:O,s:I,s:I,s:s,s:f,s:f,s:s,s:s}", "prompt", j->prompt, "text", made,
+                  "ids", j->ids, "tokens", (json_int_t)j->made, "prompt_tokens",
+                  (json_int_t)j->prompt_tokens, "stop", j->stop, "tokens_per_s", speed,
+                  "prompt_tokens_per_s", prompt_speed, "model", model, "device", device));
+}
+
+static int open_and_run(job *j, const qn_args *args, const qn_sampler_options *sampler,
+                        const char *model)
+{
+    qn_device *device = NULL;
+    char *text = NULL;
+    size_t bytes = 0;
+    int code = qn__open_tokenizer(qn__arg(args, "tokenizer"), model, &j->tokenizer);
+    if (code == QN_GO_ON) code = qn__open_device(qn__arg(args, "device"), false, &device);
+    qn_status status = code == QN_GO_ON ? qn_model_load(device, model, &j->model) : QN_OK;
+    if (status == QN_OK && code == QN_GO_ON) code = qn__check_vocab(j->tokenizer, j->model);
+    if (status == QN_OK && code == QN_GO_ON)
+        status = qn_session_create(j->model, sampler, &j->session);
+    if (status != QN_OK) code = qn__say_status(status);
+    j->text = j->json ? open_memstream(&text, &bytes) : stdout;
+    j->ids = j->json ? json_array() : NULL;
+    if (!j->text) code = qn__say_error(QN_EXIT_OS, "out of memory");
+    if (code == QN_GO_ON) code = run_job(j);
+    if (code == QN_GO_ON) code = print_result(j, model, qn_device_name(device), text, bytes);
+    if (j->json && j->text) fclose(j->text);
+    free(text);
+    json_decref(j->ids);
+    qn_decoder_destroy(&j->decoder);
+    qn_session_destroy(&j->session);
+    qn_model_destroy(&j->model);
+    qn_device_close(&device);
+    qn_tokenizer_destroy(&j->tokenizer);
+    return code;
+}
+
+int qn__generate(const qn_command *self, int argc, char **argv)
+{
+    qn_args args;
+    const char *model;
+    int64_t top_k = 0, seed = 1;
+    double temperature = 0.8, top_p = 0.95;
+    job j = {.tokens = 200};
+    int code = qn__args_parse(&args, self, flags, 0, argc, argv);
+    if (code == QN_GO_ON) code = qn__arg_need(&args, "model", &model);
+    if (code == QN_GO_ON) code = qn__arg_int(&args, "tokens", 0, 1 << 30, &j.tokens);
+    if (code == QN_GO_ON) code = qn__arg_int(&args, "top-k", 0, 1 << 30, &top_k);
+    if (code == QN_GO_ON) code = qn__arg_int(&args, "seed", 0, INT64_MAX, &seed);
+    if (code == QN_GO_ON) code = qn__arg_float(&args, "temperature", 0, 100, &temperature);
+    if (code == QN_GO_ON) code = qn__arg_float(&args, "top-p", 0, 1, &top_p);
+    if (code != QN_GO_ON) return code;
+    j.prompt = qn__arg(&args, "prompt") ? qn__arg(&args, "prompt") : "";
+    j.json = qn__arg(&args, "json") != NULL;
+    json_t *prompt = json_string(j.prompt);
+    bool utf8 = prompt != NULL;
+    json_decref(prompt);
+    if (j.json && !utf8)
+        return qn__say_error(QN_EXIT_USAGE, "generate: JSON holds only UTF-8, and --prompt is not");
+    qn_sampler_options sampler = {.size = sizeof sampler,
+                                  .temperature = (float)temperature,
+                                  .top_k = (int32_t)top_k,
+                                  .top_p = (float)top_p,
+                                  .seed = (uint64_t)seed};
+    return open_and_run(&j, &args, &sampler, model);
+}

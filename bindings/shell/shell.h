@@ -1,0 +1,182 @@
+/* What the commands share: flags, reports, progress, charts, signals, files.
+ *
+ * A command is one file with one function of its name, and one row in main.c. It returns the exit
+ * code. What a person or a program asked for goes to standard output; everything else to standard
+ * error. */
+#ifndef QN_SHELL_H
+#define QN_SHELL_H
+
+#include <jansson.h>
+#include <quernel/quernel.h>
+#include <stdio.h>
+
+enum {
+    QN_EXIT_OK = 0,
+    QN_EXIT_USAGE = 64,
+    QN_EXIT_OS = 71,
+    QN_EXIT_WRITE = 73,
+    QN_EXIT_RETRY = 75
+};
+
+/* ---- commands and their flags (options.c) ---- */
+
+typedef struct qn_flag {
+    const char *name;  /* "top-k" */
+    const char *value; /* "K", as the help shows it; NULL: a switch */
+    const char *help;
+} qn_flag;
+
+typedef struct qn_command {
+    const char *name, *summary, *usage, *example;
+    int (*run)(const struct qn_command *self, int argc, char **argv);
+} qn_command;
+
+enum { QN_MAX_FLAGS = 96, QN_MAX_OPERANDS = 4 };
+
+typedef struct qn_args {
+    const qn_command *command;
+    const qn_flag *flags;            /* ended by a row without a name */
+    const char *value[QN_MAX_FLAGS]; /* NULL: not given; a switch that was given: "" */
+    const char *operand[QN_MAX_OPERANDS];
+    int operands;
+} qn_args;
+
+/* One row for a flag that several commands have. */
+#define QN_FLAG_JSON                                                                               \
+    {"json", NULL, "print JSON on standard output, everything else on standard error"}
+#define QN_FLAG_DEVICE                                                                             \
+    {"device", "SEL", "index, part of the name, or cpu/gpu/accelerator (default: $QN_DEVICE)"}
+
+enum { QN_GO_ON = -1 };
+
+/* Read the flags. QN_GO_ON, or the exit code: 0 after --help, 64 after one line about what is
+ * wrong. */
+int qn__args_parse(qn_args *args, const qn_command *self, const qn_flag *flags, int max_operands,
+                   int argc, char **argv);
+/* NULL when the flag was not given. Asking for a flag that is not in the table is our mistake:
+ * abort. */
+const char *qn__arg(const qn_args *args, const char *name);
+/* Whole numbers and numbers within [low, high]; *value is the default before. Exit code or
+ * QN_GO_ON. */
+int qn__arg_int(const qn_args *args, const char *name, int64_t low, int64_t high, int64_t *value);
+int qn__arg_float(const qn_args *args, const char *name, double low, double high, double *value);
+/* The flag must have been given. */
+int qn__arg_need(const qn_args *args, const char *name, const char **value);
+/* The nearest of `words` (ended by NULL), or NULL when none is near. */
+const char *qn__nearest(const char *word, const char *const *words);
+
+/* ---- reports (report.c) ---- */
+
+/* `quernel: ...` on standard error; returns `code`. */
+int qn__say_error(int code, const char *format, ...) QN_PRINTF(2, 3);
+/* The library's last error; returns the exit code of `status`. */
+int qn__say_status(qn_status status);
+/* One object on one line of standard output; takes the reference. */
+int qn__print_json(json_t *value);
+/* Text made by the library: parsed, freed. NULL after a message. */
+json_t *qn__take_json(char *text);
+/* NaN and infinities, which JSON lacks, become null. */
+json_t *qn__json_number(double value);
+double qn__get_number(const json_t *object, const char *key);
+const char *qn__get_text(const json_t *object, const char *key);
+/* "1.25 GiB", "1m20s", "12,345", in one of a few buffers used in turn. */
+const char *qn__text_bytes(double bytes);
+const char *qn__text_seconds(double seconds);
+const char *qn__text_count(double count);
+/* The table behind --profile. */
+void qn__print_profile(FILE *out, const json_t *rows);
+/* Bytes without their control characters, quotes where a shell needs them. */
+const char *qn__text_quoted(const char *word);
+
+/* ---- standard error (term.c) ---- */
+
+/* One line that is rewritten in place on a terminal, and printed every few seconds elsewhere. */
+void qn__progress(const char *format, ...) QN_PRINTF(1, 2);
+/* Leave the line as it is now, with a newline. last: print it even if it was just held back. */
+void qn__progress_end(bool last);
+/* A line above the progress line. */
+void qn__note(const char *format, ...) QN_PRINTF(1, 2);
+int qn__term_columns(void);
+/* Hand the library's log lines to standard error. */
+void qn__log_start(bool verbose);
+/* qn_trainer_create and qn_tokenizer_train_bpe call such things; false when the person asked to
+ * stop. */
+bool qn__work(void *user, const char *what, int64_t done, int64_t total);
+
+/* ---- charts (chart.c, chart_term.c) ---- */
+
+typedef struct qn_points {
+    double *x, *y;
+    int count, room;
+} qn_points;
+
+typedef struct qn_chart {
+    const char *title;
+    qn_points train, smooth, val; /* qn__chart_smooth fills smooth */
+} qn_chart;
+
+typedef struct qn_range {
+    double x0, x1, y0, y1;
+} qn_range;
+
+/* Values that are not finite are left out. false: out of memory. */
+bool qn__points_add(qn_points *points, double x, double y);
+bool qn__chart_smooth(qn_chart *chart);
+void qn__chart_free(qn_chart *chart);
+qn_range qn__chart_range(const qn_chart *chart);
+/* A round step that cuts `span` into about `parts`. */
+double qn__tick_step(double span, int parts);
+/* Whole file or none. Exit code or QN_GO_ON. */
+int qn__chart_svg(const qn_chart *chart, const char *path);
+/* In braille dots. */
+void qn__chart_term(const qn_chart *chart, FILE *out, int columns);
+
+/* ---- signals (signals.c) ---- */
+
+/* The first SIGINT or SIGTERM sets a flag, the second kills. */
+void qn__signals_catch(void);
+bool qn__stop_asked(void);
+
+/* ---- files (files.c) ---- */
+
+/* Exit code or QN_GO_ON; the caller frees *data, which has a NUL after its last byte. */
+int qn__read_file(const char *path, char **data, size_t *bytes);
+int qn__read_stream(FILE *file, const char *name, char **data, size_t *bytes);
+/* Written beside, then renamed. */
+int qn__write_file(const char *path, const char *data, size_t bytes);
+bool qn__is_folder(const char *path);
+
+/* ---- metrics (metrics.c) ---- */
+
+/* FOLDER/metrics.jsonl: one object a step. */
+typedef struct qn_metrics {
+    char *path;
+    FILE *file;
+    bool failed;
+} qn_metrics;
+
+json_t *qn__step_json(const qn_step_info *info);
+/* Keep the lines of steps before `first_step`, then append. A failure is said once and training
+ * goes on. */
+void qn__metrics_open(qn_metrics *metrics, const char *folder, int64_t first_step);
+void qn__metrics_add(qn_metrics *metrics, const json_t *line);
+void qn__metrics_close(qn_metrics *metrics);
+/* The curve so far. */
+int qn__metrics_chart(const qn_metrics *metrics, qn_chart *chart);
+
+/* ---- train keys as flags (train_flags.c) ---- */
+
+/* `own` rows, then one for each key that they do not have. The table lives as long as the process.
+ */
+const qn_flag *qn__train_flags(const qn_flag *own);
+/* Set the keys that were given, --config first. */
+int qn__train_options(const qn_args *args, qn_train_options **options);
+
+/* ---- opening things ---- */
+
+int qn__open_device(const char *selector, bool profile, qn_device **device);
+/* path NULL: from the model's folder. */
+int qn__open_tokenizer(const char *path, const char *model_path, qn_tokenizer **tokenizer);
+int qn__check_vocab(const qn_tokenizer *tokenizer, const qn_model *model);
+
+#endif

@@ -1,0 +1,165 @@
+/* quernel train: text in; a model folder, a loss curve and what to type next out. */
+#include "shell.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int qn__train(const qn_command *self, int argc, char **argv);
+
+static const qn_flag own_flags[] = {
+    {"config", "FILE", "keys from a JSON file; flags override it"},
+    QN_FLAG_DEVICE,
+    {"profile", NULL, "time every kernel (slower), and show where the time went"},
+    {"quiet", NULL, "no progress line, no chart"},
+    {"json", NULL, "one JSON object a step on standard output, everything else on standard error"},
+    {0},
+};
+
+typedef struct run {
+    const char *folder;
+    bool json, quiet, profile;
+    FILE *out; /* for people: standard output, or with --json standard error */
+    qn_metrics metrics;
+    qn_step_info last;
+} run;
+
+static void show_step(const run *r, const qn_step_info *info)
+{
+    char val[48] = "";
+    if (isfinite(info->val_loss)) snprintf(val, sizeof val, "  validation %.4f", info->val_loss);
+    if (r->quiet) return;
+    if (*val || info->step == info->steps)
+        qn__note("step %lld/%lld  loss %.4f%s%s", (long long)info->step, (long long)info->steps,
+                 info->loss, val, info->saved ? "  saved" : "");
+    qn__progress("step %lld/%lld  loss %.4f  %s tokens/s  %.0f %% of peak  %s left",
+                 (long long)info->step, (long long)info->steps, info->loss,
+                 qn__text_count(info->tokens_per_s), info->percent_of_peak,
+                 qn__text_seconds(info->seconds_left));
+}
+
+static bool on_step(void *user, const qn_step_info *info)
+{
+    run *r = user;
+    if (r->last.step == 0) qn__metrics_open(&r->metrics, r->folder, info->step);
+    r->last = *info;
+    json_t *line = qn__step_json(info);
+    qn__metrics_add(&r->metrics, line);
+    if (r->json) qn__print_json(line);
+    else json_decref(line);
+    show_step(r, info);
+    return !qn__stop_asked();
+}
+
+static int show_curve(run *r)
+{
+    char title[256], path[4096];
+    qn_chart chart = {.title = title};
+    if (!r->metrics.path || r->metrics.failed) return QN_EXIT_WRITE;
+    snprintf(title, sizeof title, "loss of %s", r->folder);
+    snprintf(path, sizeof path, "%s/loss.svg", r->folder);
+    int code = qn__metrics_chart(&r->metrics, &chart);
+    if (code == QN_GO_ON && !r->quiet) qn__chart_term(&chart, r->out, qn__term_columns());
+    if (code == QN_GO_ON) code = qn__chart_svg(&chart, path);
+    if (code == QN_GO_ON && !r->quiet) fprintf(r->out, "curve: %s\n", path);
+    qn__chart_free(&chart);
+    return code == QN_GO_ON ? QN_EXIT_OK : code;
+}
+
+static int show_profile(const run *r, qn_trainer *trainer)
+{
+    char *text;
+    qn_status status = qn_trainer_profile(trainer, &text);
+    if (status != QN_OK) return qn__say_status(status);
+    json_t *rows = qn__take_json(text);
+    if (!rows) return 70;
+    if (!r->json) {
+        qn__print_profile(r->out, rows);
+        json_decref(rows);
+        return QN_EXIT_OK;
+    }
+    return qn__print_json(json_pack("{s:o}", "profile", rows));
+}
+
+static int finish(run *r, qn_trainer *trainer, qn_status status)
+{
+    qn__progress_end(status == QN_OK && !r->quiet);
+    int code = status == QN_OK || status == QN_INTERRUPTED ? QN_EXIT_OK : qn__say_status(status);
+    if (r->last.step > 0 && code == QN_EXIT_OK && r->profile) code = show_profile(r, trainer);
+    if (r->last.step > 0 && code == QN_EXIT_OK) code = show_curve(r);
+    if (code != QN_EXIT_OK) return code;
+    const char *folder = qn__text_quoted(r->folder);
+    if (status == QN_INTERRUPTED)
+        return qn__say_error(
+            QN_EXIT_RETRY, "stopped and saved at step %lld; the same command with --resume goes on",
+            (long long)r->last.step);
+    if (!r->quiet)
+        fprintf(r->out,
+                "model: %s\nnext:  quernel generate --model %s --prompt \"...\" --tokens 200\n",
+                r->folder, folder);
+    return QN_EXIT_OK;
+}
+
+static void say_what_will_be_used(const run *r, qn_device *device)
+{
+    uint64_t now;
+    qn_device_memory(device, &now, NULL);
+    qn__progress_end(false);
+    if (!r->quiet)
+        qn__note("%s: %s of device memory, all that this run will use", qn_device_name(device),
+                 qn__text_bytes((double)now));
+}
+
+static int train_on(run *r, const qn_train_options *options, qn_device *device)
+{
+    qn_trainer *trainer = NULL;
+    qn__signals_catch();
+    qn_status status =
+        qn_trainer_create(options, device, r->quiet ? NULL : qn__work, NULL, &trainer);
+    if (status != QN_OK) return qn__say_status(status);
+    say_what_will_be_used(r, device);
+    status = qn_trainer_run(trainer, on_step, r);
+    int code = finish(r, trainer, status);
+    qn__metrics_close(&r->metrics);
+    qn_trainer_destroy(&trainer);
+    return code;
+}
+
+/* A key as it stands after the configuration file and the flags; empty when not set. */
+static char *key_text(const qn_train_options *options, const char *key)
+{
+    char *text = NULL, *copy = NULL;
+    if (qn_train_options_json(options, &text) != QN_OK) return NULL;
+    json_t *keys = qn__take_json(text);
+    if (keys) copy = strdup(qn__get_text(keys, key));
+    json_decref(keys);
+    return copy;
+}
+
+int qn__train(const qn_command *self, int argc, char **argv)
+{
+    qn_args args;
+    qn_train_options *options = NULL;
+    qn_device *device = NULL;
+    int code = qn__args_parse(&args, self, qn__train_flags(own_flags), 0, argc, argv);
+    if (code == QN_GO_ON) code = qn__train_options(&args, &options);
+    if (code != QN_GO_ON) return code;
+    run r = {.json = qn__arg(&args, "json") != NULL,
+             .quiet = qn__arg(&args, "quiet") != NULL,
+             .profile = qn__arg(&args, "profile") != NULL};
+    r.out = r.json ? stderr : stdout;
+    char *folder = key_text(options, "out"), *selector = key_text(options, "device");
+    const char *device_flag = qn__arg(&args, "device");
+    r.folder = folder;
+    if (!folder || !*folder)
+        code = qn__say_error(QN_EXIT_USAGE,
+                             "train: --out is missing: the folder for checkpoints and the model");
+    if (!device_flag && selector && *selector) device_flag = selector;
+    if (code == QN_GO_ON) code = qn__open_device(device_flag, r.profile, &device);
+    if (code == QN_GO_ON) code = train_on(&r, options, device);
+    qn_device_close(&device);
+    qn_train_options_destroy(&options);
+    free(folder);
+    free(selector);
+    return code;
+}

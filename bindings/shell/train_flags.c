@@ -1,0 +1,80 @@
+/* The keys of a training run as flags: one table in the library, no second one here. */
+#include "shell.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_BYTES = 48, HELP_BYTES = 256 };
+
+static bool is_switch(const qn_option_info *info)
+{
+    return strcmp(info->type, "flag") == 0;
+}
+
+static bool on_by_default(const qn_option_info *info)
+{
+    return info->fallback &&
+           (strcmp(info->fallback, "true") == 0 || strcmp(info->fallback, "1") == 0);
+}
+
+/* "min_lr" is --min-lr; the flag "bias", which is on by default, is --no-bias. */
+static void flag_name(const qn_option_info *info, char *name)
+{
+    bool no = is_switch(info) && on_by_default(info);
+    snprintf(name, NAME_BYTES, "%s%s", no ? "no-" : "", info->key);
+    for (char *c = name; *c; c++)
+        if (*c == '_') *c = '-';
+}
+
+static const char *value_word(const qn_option_info *info)
+{
+    if (is_switch(info)) return NULL;
+    if (strcmp(info->type, "int") == 0) return "N";
+    return strcmp(info->type, "float") == 0 ? "X" : "TEXT";
+}
+
+static bool has(const qn_flag *flags, const char *name)
+{
+    for (; flags->name; flags++)
+        if (strcmp(flags->name, name) == 0) return true;
+    return false;
+}
+
+const qn_flag *qn__train_flags(const qn_flag *own)
+{
+    static qn_flag flags[QN_MAX_FLAGS];
+    static char names[QN_MAX_FLAGS][NAME_BYTES], helps[QN_MAX_FLAGS][HELP_BYTES];
+    const qn_option_info *info;
+    int count = 0;
+    for (int i = 0; (info = qn_train_option(i)) && count < QN_MAX_FLAGS - 8; i++) {
+        bool fallback = !is_switch(info) && info->fallback && *info->fallback;
+        flag_name(info, names[count]);
+        if (has(own, names[count])) continue;
+        snprintf(helps[count], HELP_BYTES, "%s%s%s%s", info->help, fallback ? " (default: " : "",
+                 fallback ? info->fallback : "", fallback ? ")" : "");
+        flags[count] = (qn_flag){names[count], value_word(info), helps[count]};
+        count++;
+    }
+    for (; own->name && count < QN_MAX_FLAGS - 1; own++) flags[count++] = *own;
+    flags[count] = (qn_flag){0};
+    return flags;
+}
+
+int qn__train_options(const qn_args *args, qn_train_options **options)
+{
+    const qn_option_info *info;
+    const char *config = qn__arg(args, "config");
+    char name[NAME_BYTES];
+    qn_status status = qn_train_options_create(options);
+    if (status == QN_OK && config) status = qn_train_options_load(*options, config);
+    for (int i = 0; status == QN_OK && (info = qn_train_option(i)); i++) {
+        flag_name(info, name);
+        const char *value = has(args->flags, name) ? qn__arg(args, name) : NULL;
+        if (value && is_switch(info)) value = on_by_default(info) ? "false" : "true";
+        if (value) status = qn_train_options_set(*options, info->key, value);
+    }
+    if (status == QN_OK) return QN_GO_ON;
+    int code = qn__say_status(status);
+    qn_train_options_destroy(options);
+    return code;
+}
