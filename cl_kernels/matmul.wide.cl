@@ -11,12 +11,13 @@
  * Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y */
 #define QN_W 16
 #include "activation.clh"
+#include "tile.clh"
 
 #ifndef QN_NV
 #define QN_NV 2
 #endif
 #ifndef QN_KC
-#define QN_KC 512
+#define QN_KC 1024
 #endif
 #if QN_NV != 1 && QN_NV != 2
 #error "QN_NV must be 1 or 2"
@@ -33,51 +34,64 @@ typedef struct {
     int k_total, lane, lanes; /* first lane of this panel; lanes in all */
 } qn_product;
 
+/* Vector j of row i of a tile in y, not flipped. */
 inline float16 qn_get(const qn_product *p, __global const float *y, const int i, const int j)
 {
     const int lane = p->lane + 16 * j;
-    const int count = p->lanes - lane;
-#if QN_FLIP
-    float part[16];
-    for (int l = 0; l < 16; l++) part[l] = l < count ? y[(ulong)(lane + l) * p->y_step + i] : 0.0f;
-    return vload16(0, part);
-#else
-    if (count <= 0) return (float16)(0.0f);
-    return QN_LOAD(y + (ulong)i * p->y_step + lane, count);
-#endif
+    if (p->lanes <= lane) return (float16)(0.0f);
+    return QN_LOAD(y + (ulong)i * p->y_step + lane, p->lanes - lane);
 }
 
 inline void qn_put(const qn_product *p, __global float *y, const float16 v, const int i, const int j)
 {
     const int lane = p->lane + 16 * j;
-    const int count = p->lanes - lane;
-#if QN_FLIP
-    float part[16];
-    vstore16(v, 0, part);
-    if (count >= 16) {
-        for (int l = 0; l < 16; l++) y[(ulong)(lane + l) * p->y_step + i] = part[l];
-    } else {
-        for (int l = 0; l < count; l++) y[(ulong)(lane + l) * p->y_step + i] = part[l];
-    }
-#else
-    if (count > 0) QN_STORE(v, y + (ulong)i * p->y_step + lane, count);
-#endif
+    if (p->lanes > lane) QN_STORE(v, y + (ulong)i * p->y_step + lane, p->lanes - lane);
 }
 
-inline float16 qn_finish(const qn_product *p, float16 v, const int i, const int j)
+/* Column j of a flipped tile: 16 lanes, each with `rows` (at most 16) neighbours in y; turned in registers. */
+inline void qn_get_flipped(const qn_product *p, __global const float *y, float16 *acc, const int i, const int j,
+                           const int rows)
 {
-#if QN_BIAS
-#if QN_FLIP
+    const int lane = p->lane + 16 * j, count = min(16, p->lanes - lane);
+    uint16 tile[16];
+    for (int l = 0; l < 16; l++)
+        tile[l] = l < count ? as_uint16(qn_load_part(y + (ulong)(lane + l) * p->y_step + i, rows)) : (uint16)(0);
+    qn_turn16(tile);
+    for (int r = 0; r < rows; r++) acc[r * QN_NV + j] = as_float16(tile[r]);
+}
+
+inline void qn_put_flipped(const qn_product *p, __global float *y, const float16 *acc, const int i, const int j,
+                           const int rows)
+{
+    const int lane = p->lane + 16 * j, count = min(16, p->lanes - lane);
+    uint16 tile[16];
+    for (int r = 0; r < 16; r++) tile[r] = r < rows ? as_uint16(acc[r * QN_NV + j]) : (uint16)(0);
+    qn_turn16(tile);
+    for (int l = 0; l < 16; l++) {
+        if (l >= count) break;
+        __global float *to = y + (ulong)(lane + l) * p->y_step + i;
+        const float16 v = as_float16(tile[l]);
+        if (rows == 12) {
+            vstore8(v.lo, 0, to);
+            vstore4(v.s89ab, 2, to);
+        } else if (rows == 16) {
+            vstore16(v, 0, to);
+        } else if (rows == 4) {
+            vstore4(v.s0123, 0, to);
+        } else {
+            to[0] = v.s0;
+        }
+    }
+}
+
+inline float16 qn_add_bias(const qn_product *p, float16 v, const int i, const int j)
+{
+#if QN_BIAS && QN_FLIP
     v = v + p->bias[i];
-#else
+#elif QN_BIAS
     const int lane = p->lane + 16 * j;
     if (p->lanes > lane) v = v + QN_LOAD(p->bias + lane, p->lanes - lane);
 #endif
-#endif
-#if QN_PRE
-    qn_put(p, p->pre, v, i, j);
-#endif
-    v = qn_activate(v);
     return v;
 }
 
@@ -87,8 +101,8 @@ inline float16 qn_finish(const qn_product *p, float16 v, const int i, const int 
 #include "matmul_tile.clh"
 #undef QN_TILE
 #else
-#define QN_ROWS 24
-#define QN_TILE 24
+#define QN_ROWS 16
+#define QN_TILE 16
 #include "matmul_tile.clh"
 #undef QN_TILE
 #endif
@@ -145,9 +159,18 @@ void matmul_pack(__global float *panels, const ulong panels_offset, QN_IN(float,
     __global const float *in = QN_AT(x) + get_group_id(2) * x_batch;
     const int count = min(QN_PANEL_LANES, lanes - lane0);
 #if QN_TURN
-    for (int l = 0; l < QN_PANEL_LANES; l++) {
-        __global const float *row = in + (ulong)(lane0 + l) * x_step;
-        for (int k = from; k < to; k++) out[(ulong)k * QN_PANEL_LANES + l] = l < count ? row[k] : 0.0f;
+    for (int l = 0; l < QN_PANEL_LANES; l += 16) {
+        const int some = count - l;
+        int k = from;
+        for (; some >= 16 && k + 16 <= to; k += 16) {
+            uint16 tile[16];
+            for (int i = 0; i < 16; i++) tile[i] = as_uint16(vload16(0, in + (ulong)(lane0 + l + i) * x_step + k));
+            qn_turn16(tile);
+            for (int i = 0; i < 16; i++) vstore16(as_float16(tile[i]), 0, out + (ulong)(k + i) * QN_PANEL_LANES + l);
+        }
+        for (; k < to; k++)
+            for (int i = 0; i < 16; i++)
+                out[(ulong)k * QN_PANEL_LANES + l + i] = i < some ? in[(ulong)(lane0 + l + i) * x_step + k] : 0.0f;
     }
 #else
     for (int k = from; k < to; k++)

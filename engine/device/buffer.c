@@ -79,7 +79,7 @@ void qn__buffer_destroy(qn_buffer **buffer)
         clReleaseMemObject(b->memory);
     }
     if (b->host) munmap(b->host, b->host_bytes);
-    b->device->bytes_now -= b->bytes;
+    if (b != b->device->nothing) b->device->bytes_now -= b->bytes;
     free(b);
     *buffer = NULL;
 }

@@ -71,6 +71,7 @@ qn_status qn__device_open_found(const qn_found *found, bool profile, qn_device *
         qn_device_close(&d);
         return status;
     }
+    d->bytes_now = d->bytes_peak = 0; /* the report is of what was asked for */
     *device = d;
     return QN_OK;
 }

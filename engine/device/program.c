@@ -72,7 +72,8 @@ static qn_status expand(const char *name, int depth, include_set *seen, qn_str *
         if (sscanf(line, "#include \"%63[^\"\n]\"", header) == 1) {
             status = expand(header, depth + 1, seen, out);
             qn__str_add(out, "#line %d\n", line_number + 1);
-        } else if (strncmp(line, "#pragma quernel", 15) != 0) {
+        } else if (strncmp(line, "#pragma quernel", 15) != 0 &&
+                   strncmp(line, "#pragma once", 12) != 0) {
             qn__str_add_bytes(out, line, length);
             qn__str_add_bytes(out, "\n", 1);
         } else {

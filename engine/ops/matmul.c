@@ -199,7 +199,7 @@ static qn_status pack(qn_exec *exec, const qn_call *call, const product *p, cons
 /* Rows a work-item: few enough that every thread gets several items, many enough to reuse a panel. */
 static int64_t block_rows(const qn_call *call, const product *p, const wide_plan *w, int64_t panels)
 {
-    int64_t unit = w->vectors == 2 ? 12 : 24;
+    int64_t unit = w->vectors == 2 ? 12 : 16;
     int64_t wanted = (int64_t)call->caps->compute_units * ITEMS_WANTED;
     int64_t blocks = qn__ceil_div(wanted, panels * p->batch > 0 ? panels * p->batch : 1);
     int64_t least = qn__ceil_div(w->rows, ROWS_LIMIT);

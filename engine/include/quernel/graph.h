@@ -91,6 +91,7 @@ typedef struct qn_plan_facts {
     uint64_t total_bytes;   /* of the store and of every plan made from it so far: they share step and scratch */
     int nodes, programs, kernels;
     double flops, bytes, predicted_seconds;
+    double matrix_flops;    /* of matrix products and attention only: what percentages of peak count */
 } qn_plan_facts;
 QN_API void qn_plan_facts_get(const qn_plan *plan, qn_plan_facts *facts);
 /* The facts, arenas, every tensor with its place and life, every node as a case line: JSON, free with qn_free. */
