@@ -81,8 +81,8 @@ static qn_graph *learning_graph(qn_store *store)
     must(qn_graph_create(store, &g));
     for (int i = 0; i < WEIGHTS; i++) w[i] = qn_graph_weight(g, weights[i].name);
     qn_tensor *x = qn_graph_input(g, "points"); /* an input is not differentiated, a weight is */
-    qn_tensor *h1 = qn_apply(g, "matmul act=tanh", x, w[0], w[1]);
-    qn_tensor *h2 = qn_apply(g, "matmul act=tanh", h1, w[2], w[3]);
+    qn_tensor *h1 = qn_apply(g, "tanh", qn_apply(g, "matmul", x, w[0], w[1]));
+    qn_tensor *h2 = qn_apply(g, "tanh", qn_apply(g, "matmul", h1, w[2], w[3]));
     qn_tensor *logits = qn_apply(g, "matmul", h2, w[4], w[5]);
     qn_tensor *loss = qn_apply(g, "cross_entropy", logits, qn_graph_input(g, "classes"));
     must(qn_graph_status(g));

@@ -65,28 +65,24 @@ static const char *const hurt_ones[] = {"bird",   "butterfly", "snail", "lamb",
 
 #define OPENING                                                                               \
     "[Once upon a time there was|One day there was|Long ago there lived|There was once|In a " \
-    "small town there lived] "                                                                \
-    "{a_hero} named {hero}."
+    "small town there lived] {a_hero} named {hero}."
 
 static const char *const lost[] = {
     OPENING,
     "{He} had {a_thing} and [took it everywhere|loved it more than anything|played with it every "
     "day].",
     "One [morning|evening|sunny day|windy day], {hero} [played|was playing] {at_place}, and "
-    "[suddenly|then] the {noun} "
-    "was gone.",
+    "[suddenly|then] the {noun} was gone.",
     "?{He} looked [left and right|under every leaf|behind every stone] and began to [cry|worry].",
     "{friend} the {kind2} came by and asked, \"[Why are you so sad|What is wrong|What are you "
     "looking for], {hero}?\"",
     "\"I [lost|cannot find] my {thing},\" said {hero}.",
-    "\"[Do not worry|Do not cry|Let us look together],\" said {friend}. "
-    "\"[I will help you|Two can see more than one|We will find it].\"",
+    "\"[Do not worry|Do not cry|Let us look together],\" said {friend}. \"[I will help you|Two can "
+    "see more than one|We will find it].\"",
     "They looked [all day|for a long time|everywhere] and found the {noun} [in a bush|in the tall "
-    "grass|under a bench|"
-    "behind a fence|next to a puddle].",
+    "grass|under a bench|behind a fence|next to a puddle].",
     "{hero} was so [happy|glad] that {he} [hugged|thanked] {friend}, and [they played together "
-    "until dark|they shared "
-    "{food} on the way home|from that day on they were best friends].",
+    "until dark|they shared {food} on the way home|from that day on they were best friends].",
     NULL};
 
 static const char *const sharing[] = {
@@ -96,11 +92,9 @@ static const char *const sharing[] = {
     "\"[May I have one|Could you give me some], please?\" asked {friend}.",
     "?{hero} thought about it, because {he} [was very hungry too|liked {food} so much].",
     "{hero} [smiled and said|nodded and said|said at last], \"[Of course|Yes], [there is enough "
-    "for two|we can share "
-    "them|sit down with me].\"",
+    "for two|we can share them|sit down with me].\"",
     "So they ate the {food} together and [talked|laughed|told each other stories] until [the sun "
-    "went down|the stars "
-    "came out].",
+    "went down|the stars came out].",
     "?\"[Food tastes better with a friend|Now I am full and happy],\" said {friend}.",
     "[The next day|Later|A week later], {friend} brought {hero} {a_thing} to say thank you.",
     NULL};
@@ -110,15 +104,13 @@ static const char *const fear[] = {
     "{hero} was afraid of {fear} and [never told anyone|always hid|was a little ashamed of it].",
     "One [night|day|evening], {he} heard {friend} the {kind2} call for help {at_place}.",
     "{hero}'s heart [beat fast|was like a drum], but {he} [took a deep breath|thought of {his} "
-    "friend|closed {his} eyes "
-    "and counted to three].",
+    "friend|closed {his} eyes and counted to three].",
     "?\"I am afraid of {fear},\" {he} whispered, \"but {friend} needs me.\"",
     "{He} [ran|went] to {place} and [helped {friend} out of a hole|held out a branch to "
     "{friend}|took {friend} by the hand].",
     "\"You are very brave,\" said {friend}. \"[Thank you|I will never forget it].\"",
     "[After that|From then on], {hero} was [not so afraid of {fear} any more|still a bit afraid of "
-    "{fear}, but {he} knew "
-    "that {he} could be brave].",
+    "{fear}, but {he} knew that {he} could be brave].",
     NULL};
 
 static const char *const building[] = {
@@ -131,8 +123,7 @@ static const char *const building[] = {
     "?{His} {elder} [gave them some rope|showed them how to tie a knot|told them to begin with the "
     "big pieces].",
     "So they [began again|tried once more], [slowly and with care|piece by piece], and this time "
-    "it [held|was strong|did "
-    "not fall].",
+    "it [held|was strong|did not fall].",
     "[In the evening|At last] they [sat in front of it|looked at it] and felt [proud|very proud "
     "and tired|happy].",
     "?\"[We made this ourselves|It was worth the work],\" said {friend}.",
@@ -162,26 +153,25 @@ static const char *const honest[] = {
     "?{hero}'s face went red, and {he} looked at {his} feet.",
     "\"[I am sorry|I must tell you something],\" said {hero}. \"I broke it.\"",
     "{His} {elder} was [quiet for a while|not angry|a bit sad] and then said, \"[Thank you for "
-    "telling the truth|It was "
-    "right to tell me|A {noun} can be mended].\"",
+    "telling the truth|It was right to tell me|A {noun} can be mended].\"",
     "They mended the {noun} together, and {hero} felt [much better|light again|warm inside].",
     NULL};
 
-static const char *const race[] = {OPENING,
-                                   "{hero} wanted to win the big race to {place}.",
-                                   "{friend} the {kind2} was [faster|stronger] and [laughed at "
-                                   "{him}|said, \"You can never win\"].",
-                                   "The race began, and {friend} was soon far ahead.",
-                                   "But then {friend} [fell over a root|got stuck in the mud|hurt "
-                                   "a foot], and all the others ran past.",
-                                   "Only {hero} stopped and asked, \"Are you [all right|hurt]?\"",
-                                   "?\"Why do you stop?\" asked {friend}. \"You could have won!\"",
-                                   "{hero} helped {friend} up, and they [walked to the end side by "
-                                   "side|came in last, hand in hand].",
-                                   "[Everyone clapped for them|They got {food} as a prize|The "
-                                   "others cheered], and {friend} said, \"[You are the real "
-                                   "winner|I was wrong about you], {hero}.\"",
-                                   NULL};
+static const char *const race[] = {
+    OPENING,
+    "{hero} wanted to win the big race to {place}.",
+    "{friend} the {kind2} was [faster|stronger] and [laughed at {him}|said, \"You can never "
+    "win\"].",
+    "The race began, and {friend} was soon far ahead.",
+    "But then {friend} [fell over a root|got stuck in the mud|hurt a foot], and all the others ran "
+    "past.",
+    "Only {hero} stopped and asked, \"Are you [all right|hurt]?\"",
+    "?\"Why do you stop?\" asked {friend}. \"You could have won!\"",
+    "{hero} helped {friend} up, and they [walked to the end side by side|came in last, hand in "
+    "hand].",
+    "[Everyone clapped for them|They got {food} as a prize|The others cheered], and {friend} said, "
+    "\"[You are the real winner|I was wrong about you], {hero}.\"",
+    NULL};
 
 static const char *const seed[] = {
     OPENING,
@@ -219,8 +209,7 @@ static const char *const present[] = {
     "Then {he} had an idea and made {a_thing} out of [paper|wood|old things|leaves and string].",
     "At the party, {hero} was [shy|worried], because the other presents were [bigger|much bigger].",
     "But {friend} [opened it and jumped for joy|held it up and smiled] and said, \"[This is the "
-    "best one|You made it "
-    "yourself|I will keep it for ever]!\"",
+    "best one|You made it yourself|I will keep it for ever]!\"",
     "Then they all [ate {food}|danced|sang] {at_place}.",
     NULL};
 
