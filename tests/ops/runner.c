@@ -125,8 +125,8 @@ static void run_op(options *o, int id)
 
 static int usage(void)
 {
-    fputs("op_runner [--tier tiny|device|sizes] [--op STEM] [--case LINE] [--variant NAME] [--device SELECTOR]\n"
-          "          [--seed N] [--hash] [--list] [--verbose] [--as-cpu] [--loose]\n"
+    fputs("op_runner [--tier tiny|device|sizes] [--op STEM] [--case LINE] [--variant NAME] [--without NAME]\n"
+          "          [--device SELECTOR]  [--seed N] [--hash] [--list] [--verbose] [--as-cpu] [--loose]\n"
           "Checks every variant of every op against its reference; prints a line that reruns what failed.\n"
           "--hash prints a hash of all results for each case and variant instead, --list the cases.\n"
           "--as-cpu runs what is for CPUs on any device (a simulator); --loose does not compare variants.\n",
@@ -140,7 +140,7 @@ static bool take_option(options *o, const char *key, const char *value)
         const char *key;
         const char **to;
     } words[] = {{"--tier", &o->tier}, {"--op", &o->op}, {"--case", &o->line}, {"--variant", &o->variant},
-                 {"--device", &o->selector}};
+                 {"--without", &o->without}, {"--device", &o->selector}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcmp(key, words[i].key) == 0) {
             *words[i].to = value;

@@ -52,7 +52,7 @@ typedef struct host {
 /* Figures of a run. */
 typedef struct options {
     qn_device *device; /* NULL: no device is needed yet */
-    const char *selector, *tier, *op, *line, *variant;
+    const char *selector, *tier, *op, *line, *variant, *without; /* variants: only this; all but this */
     uint64_t seed;
     bool verbose, hash, list;
     bool as_cpu;  /* say that the device is a CPU with proven vectors and local memory */

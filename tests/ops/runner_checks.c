@@ -237,7 +237,9 @@ static bool refused(test *t, const qn_variant *variant)
 
 static bool chosen(const test *t, const qn_variant *variant)
 {
-    return !t->options->variant || strcmp(t->options->variant, variant->name) == 0;
+    const char *only = t->options->variant, *without = t->options->without;
+    if (without && strcmp(without, variant->name) == 0) return false;
+    return !only || strcmp(only, variant->name) == 0;
 }
 
 static bool check_cost(test *t)

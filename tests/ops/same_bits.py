@@ -24,7 +24,7 @@ def main():
     cold = hashes(runner, folder, threads=1)
     warm = hashes(runner, folder, threads=2)
     shutil.rmtree(folder, ignore_errors=True)
-    bad = len(cold) != len(warm)
+    bad = int(len(cold) != len(warm))
     for one, other in zip(cold, warm):
         if one != other:
             print(f"FAILED with two threads and warm caches: {other}\nwith one thread and cold caches:  {one}")
