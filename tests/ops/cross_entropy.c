@@ -20,6 +20,7 @@ const op_cases cases_cross_entropy = {
         "cross_entropy : logits=f32[{r:1,3,67},{15,16,17,31,33,127,255,256,257,1023,4096}]"
         " targets=i32[{r}]",
         "cross_entropy : logits=f32[2,50257] targets=i32[2]",
+        "cross_entropy : logits=f32[0,0] targets=i32[0]",
         NULL,
     },
     .refused = (const char *const[]){

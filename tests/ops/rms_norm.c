@@ -11,6 +11,7 @@ const op_cases cases_rms_norm = {
         NULL,
     },
     .sizes = (const char *const[]){
+        "rms_norm : x=f32[{0,3},0] gamma=f32[0]",
         "rms_norm eps={1e-5,0.1} :"
         " x=f32[{1,33,129},{c:2,15,16,17,31,33,127,255,256,257,768,1023}] gamma=f32[{c}]",
         "rms_norm : x=f32[2,4097] gamma=f32[4097]",

@@ -74,9 +74,10 @@ static void run_line(void *user, const char *line)
         return;
     }
     o->cases++;
-    if (!open_device(o) || !prepare(o, line)) return;
-    data_make(&now);
-    if (o->hash) test_hash(&now);
+    if ((!o->dry && !open_device(o)) || !prepare(o, line)) return;
+    data_make(&now, !o->dry);
+    if (o->dry) test_dry(&now);
+    else if (o->hash) test_hash(&now);
     else test_run(&now);
     data_free(&now);
 }
@@ -126,10 +127,11 @@ static void run_op(options *o, int id)
 static int usage(void)
 {
     fputs("op_runner [--tier tiny|device|sizes] [--op STEM] [--case LINE] [--variant NAME] [--without NAME]\n"
-          "          [--device SELECTOR]  [--seed N] [--hash] [--list] [--verbose] [--as-cpu] [--loose]\n"
+          "          [--device SELECTOR]  [--seed N] [--hash] [--list] [--verbose] [--as-cpu] [--loose] [--no-device]\n"
           "Checks every variant of every op against its reference; prints a line that reruns what failed.\n"
           "--hash prints a hash of all results for each case and variant instead, --list the cases.\n"
-          "--as-cpu runs what is for CPUs on any device (a simulator); --loose does not compare variants.\n",
+          "--as-cpu runs what is for CPUs on any device (a simulator); --loose does not compare variants;\n"
+          "--no-device checks shape rules, choices and recorded launches only.\n",
           stderr);
     return 64;
 }
@@ -157,6 +159,7 @@ static bool parse(options *o, int count, char **words)
         if (strcmp(words[i], "--hash") == 0) o->hash = true;
         else if (strcmp(words[i], "--list") == 0) o->list = true;
         else if (strcmp(words[i], "--verbose") == 0) o->verbose = true;
+        else if (strcmp(words[i], "--no-device") == 0) o->dry = true;
         else if (strcmp(words[i], "--as-cpu") == 0) o->as_cpu = true;
         else if (strcmp(words[i], "--loose") == 0) o->loose = true;
         else if (i + 1 < count && take_option(o, words[i], words[i + 1])) i++;

@@ -55,6 +55,7 @@ typedef struct options {
     const char *selector, *tier, *op, *line, *variant, *without; /* variants: only this; all but this */
     uint64_t seed;
     bool verbose, hash, list;
+    bool dry;     /* no device */
     bool as_cpu;  /* say that the device is a CPU with proven vectors and local memory */
     bool loose;   /* variants of one order need not agree bit for bit: fma is emulated */
     qn_caps caps; /* of the device, or what as_cpu says */
@@ -114,8 +115,8 @@ bool fill_integers(test *t, int in, int64_t low, int64_t high);
 bool fill_activation(test *t, int in);
 bool fill_values(test *t, int in, const double *values, int count);
 int64_t dim_of(const test *t, int in, int axis);
-/* Inputs, gradients and what the reference makes of them. */
-void data_make(test *t);
+/* Inputs, gradients and, if they will be judged, what the reference makes of them. */
+void data_make(test *t, bool judged);
 void data_free(test *t);
 /* NaN, infinities, the largest, the smallest and denormals strewn over the float inputs. */
 void data_spoil(test *t);
@@ -172,5 +173,10 @@ bool judge_results_same(test *t, const char *what, const result *got, const resu
 /* Every variant of the case, all checks. */
 void test_run(test *t);
 void test_hash(test *t);
+
+/* ---- runner_dry.c ---- */
+
+/* Choice and recorded launches for imagined devices. */
+void test_dry(test *t);
 
 #endif

@@ -17,6 +17,7 @@ const op_cases cases_softmax = {
         NULL,
     },
     .sizes = (const char *const[]){
+        "softmax : x=f32[{0,3},0]",
         "softmax : x=f32[{1,67},{15,16,17,31,33,127,255,256,257,1023,4097}]",
         "softmax : x=f32[2,3,5,7]",
         NULL,
