@@ -29,7 +29,9 @@ typedef struct result {
 static bool show_progress(void *user, int64_t done, int64_t total)
 {
     (void)user;
-    if (total > 0) qn__progress("evaluating  %.0f %%", 100.0 * (double)done / (double)total);
+    if (total > 0)
+        qn__progress("evaluating  %.0f %%",
+                     100.0 * (double)(done < total ? done : total) / (double)total);
     return true;
 }
 

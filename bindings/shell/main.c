@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <string.h>
 
 #define ROWS(ROW)                                                                                  \
@@ -81,6 +82,8 @@ static int flush_output(int code)
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
+    signal(SIGXFSZ,
+           SIG_IGN); /* a file size limit is then an error with a message, like a full disk */
     if (argc < 2) {
         print_commands(stderr);
         return QN_EXIT_USAGE;

@@ -1,10 +1,12 @@
 /* Errors, JSON, figures for people, and opening what most commands open. */
 #include "shell.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int qn__say_error(int code, const char *format, ...)
 {
@@ -168,6 +170,8 @@ int qn__open_device(const char *selector, bool profile, qn_device **device)
 int qn__open_tokenizer(const char *path, const char *model_path, qn_tokenizer **tokenizer)
 {
     *tokenizer = NULL;
+    if (!path && access(model_path, F_OK) != 0)
+        return qn__say_error(QN_EXIT_OS, "%s: cannot open: %s", model_path, strerror(errno));
     if (!path && !qn__is_folder(model_path))
         return qn__say_error(QN_EXIT_USAGE, "%s has no tokenizer in it: give --tokenizer PATH",
                              model_path);

@@ -1,0 +1,510 @@
+"""cli.py null|device COMMAND [test ...]: the command `quernel` as a person or a script meets it.
+
+Every failure is one line on standard error that says what, where and what to do, with the exit code
+of its kind, and leaves nothing half-written. Every --json is JSON and nothing else."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+COMMAND = ""
+COMMANDS = ("devices", "train", "generate", "eval", "plan", "bench", "tokenize")
+BENCHES = ("peak", "op", "gemm", "train", "decode")
+USAGE, DATA, NO_DEVICE, OS_ERROR, CANNOT_WRITE, RETRY = 64, 65, 69, 71, 73, 75
+SEED = int(os.environ.get("QN_TEST_SEED", "1"))
+
+
+def data_path(name):
+    folder = (
+        os.environ.get("QN_TEST_DATA") or os.environ.get("QN_TEST_DATA_DEFAULT") or "../shared/data"
+    )
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+        raise unittest.SkipTest(f"{path} is not there; set QN_TEST_DATA")
+    return path
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="quernel-cli-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, content):
+        mode = "wb" if isinstance(content, bytes) else "w"
+        with open(self.path(name), mode) as file:
+            file.write(content)
+        return self.path(name)
+
+    def run_it(self, *words, stdin=b"", stdout=subprocess.PIPE, env=None, before=None):
+        environment = dict(os.environ, LC_ALL="C.UTF-8", **(env or {}))
+        return subprocess.run(
+            [COMMAND, *words],
+            input=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env=environment,
+            timeout=300,
+            preexec_fn=before,
+            check=False,
+        )
+
+    def good(self, *words, **more):
+        result = self.run_it(*words, **more)
+        self.assertEqual(result.returncode, 0, f"{words}: {result.stderr.decode()}")
+        return result
+
+    def bad(self, code, *words, says=(), **more):
+        """Fails with this code, and with one line on standard error (after progress) that has these words."""
+        codes = code if isinstance(code, tuple) else (code,)
+        result = self.run_it(*words, **more)
+        error = result.stderr.decode()
+        lines = error.rstrip("\n").split("\n")
+        self.assertIn(result.returncode, codes, f"{words}: {error}")
+        self.assertTrue(
+            lines[-1].startswith("quernel: ") and len(lines[-1]) > 20, f"{words}: {error!r}"
+        )
+        ours = [line for line in lines if line.startswith("quernel: ") and "warning: " not in line]
+        self.assertEqual(len(ours), 1, f"{words}: {error!r}")
+        for word in (says,) if isinstance(says, str) else says:
+            self.assertIn(word, lines[-1])
+        return result
+
+
+class Null(Case):
+    """Nothing here opens a device."""
+
+    def test_help(self):
+        self.assertIn(b"usage: quernel", self.good("--help").stdout)
+        self.assertIn(b"quernel ", self.good("--version").stdout)
+        kinds = [(name,) for name in COMMANDS] + [("bench", kind) for kind in BENCHES]
+        for words in kinds:
+            result = self.good(*words, "--help")
+            self.assertIn(b"usage: quernel " + " ".join(words).encode(), result.stdout)
+            self.assertIn(b"example:\n  quernel " + words[0].encode(), result.stdout)
+            self.assertEqual(result.stderr, b"")
+        self.assertIn(b"usage: quernel train", self.good("help", "train").stdout)
+
+    def test_wrong_words(self):
+        self.assertEqual(self.run_it().returncode, USAGE)
+        self.bad(USAGE, "trian", says="did you mean `quernel train`?")
+        self.bad(USAGE, "sing", says="--help")
+        self.bad(USAGE, "bench", says="measure what")
+        self.bad(USAGE, "bench", "gem", says="did you mean gemm")
+        for name in COMMANDS:
+            if name != "bench":
+                self.bad(USAGE, name, "--no-such-flag", says="--help")
+                self.bad(USAGE, name, "stray", says="stray")
+        self.bad(USAGE, "train", "--layer", "3", says="did you mean --layers?")
+        self.bad(USAGE, "train", "--lr=1", "--stpes", "3", says="did you mean --steps?")
+        self.bad(USAGE, "generate", "--temp", "1", says="did you mean --temperature?")
+        self.bad(USAGE, "devices", "--json=1", says="takes no value")
+        self.bad(USAGE, "generate", "--model", says="needs a value")
+        self.bad(USAGE, "devices", "-x", says="-x")
+
+    def test_missing_and_wrong_values(self):
+        self.bad(USAGE, "train", says="--out")
+        self.bad(USAGE, "generate", says="--model")
+        self.bad(USAGE, "eval", "--model", "x", says="--text")
+        self.bad(USAGE, "tokenize", says="--tokenizer")
+        for flag, value in (
+            ("tokens", "many"),
+            ("tokens", "-1"),
+            ("tokens", "1e3"),
+            ("tokens", ""),
+            ("top-p", "2"),
+            ("temperature", "nan"),
+            ("top-k", "99999999999999999999"),
+            ("seed", " 1"),
+        ):
+            self.bad(USAGE, "generate", "--model", "x", f"--{flag}={value}", says=f"--{flag}")
+        for flag, value in (("layers", "0"), ("lr", "fast"), ("steps", "-3"), ("batch", "x")):
+            self.bad(USAGE, "plan", "--text", "x", f"--{flag}={value}", says=flag)
+
+    def test_missing_files(self):
+        gone = self.path("gone")
+        self.bad(OS_ERROR, "generate", "--model", gone, says="gone")
+        self.bad(OS_ERROR, "eval", "--model", gone, "--text", gone, says="gone")
+        self.bad(OS_ERROR, "tokenize", "--tokenizer", gone, says="gone")
+        self.bad(OS_ERROR, "train", "--config", gone, "--out", self.path("out"), says="gone")
+        self.assertFalse(os.path.exists(self.path("out")))
+
+    def test_wrong_configurations(self):
+        for text in (
+            "",
+            "{",
+            "[]",
+            '{"layers": "many"}',
+            '{"no_such_key": 1}',
+            '{"layers": 4} x',
+            "\0\0\0",
+        ):
+            path = self.write("run.json", text)
+            self.bad((USAGE, DATA), "train", "--config", path, "--out", self.path("out"))
+        self.assertFalse(os.path.exists(self.path("out")))
+
+    def test_wrong_tokenizers(self):
+        whole = open(data_path("tok512.bin"), "rb").read()
+        noise = random.Random(SEED).randbytes(4096)
+        for content in (
+            b"",
+            b"{",
+            b"{}",
+            noise,
+            whole[:1000],
+            whole[:7],
+            b"GGUF" + noise,
+            b"GGUF\x03\0\0\0" + noise,
+        ):
+            path = self.write("tokenizer", content)
+            self.bad(DATA, "tokenize", "--tokenizer", path, says="tokenizer")
+
+    def test_tokenize(self):
+        noise = random.Random(SEED).randbytes(3000)
+        texts = [
+            b"",
+            b"Once upon a time",
+            b" two  spaces\n\n",
+            "dr\u00f6lly \u96ea \U0001f98a\r\n\t".encode(),
+            noise,
+            b"\0\0",
+        ]
+        for name in ("tok512.bin", "ggml-vocab-gpt-2.gguf", "ggml-vocab-llama-spm.gguf"):
+            flags = ("tokenize", "--tokenizer", data_path(name))
+            for text in texts:
+                ids = self.good(*flags, stdin=text).stdout
+                self.assertEqual(ids.count(b"\n"), 1)
+                self.assertTrue(all(word.isdigit() for word in ids.split()))
+                self.assertEqual(self.good(*flags, "--decode", stdin=ids).stdout, text)
+                listed = json.loads(self.good(*flags, "--json", stdin=text).stdout)["ids"]
+                self.assertEqual(listed, [int(word) for word in ids.split()])
+        flags = ("tokenize", "--tokenizer", data_path("tok512.bin"))
+        plain, begun = (
+            self.good(*flags, *more, stdin=b"Hi").stdout.split() for more in ((), ("--bos",))
+        )
+        self.assertEqual(begun, [b"1"] + plain)
+        self.bad(DATA, *flags, "--decode", stdin=b"12 x 13", says="byte 3")
+        self.bad((USAGE, DATA), *flags, "--decode", stdin=b"1 999999")
+        self.bad(DATA, *flags, "--decode", stdin=b"-5")
+
+    def test_full_standard_output(self):
+        with open("/dev/full", "wb") as full:
+            for words in (
+                ("tokenize", "--tokenizer", data_path("tok512.bin")),
+                ("train", "--help"),
+                ("--help",),
+            ):
+                self.bad(
+                    CANNOT_WRITE, *words, stdin=b"Hi " * 100000, stdout=full, says="standard output"
+                )
+
+    def test_no_platform(self):
+        nothing = {"OCL_ICD_VENDORS": self.folder + "/"}
+        text = self.write("text", "abc " * 2000)
+        self.bad(NO_DEVICE, "bench", "peak", env=nothing)
+        self.bad(NO_DEVICE, "train", "--text", text, "--out", self.path("out"), env=nothing)
+        self.assertFalse(os.path.exists(self.path("out")))
+        result = self.run_it("devices", env=nothing)
+        self.assertEqual(result.returncode, NO_DEVICE)
+        self.assertIn(b"pocl-opencl-icd", result.stdout + result.stderr)
+        result = self.run_it("devices", "--json", env=nothing)
+        self.assertEqual(result.returncode, NO_DEVICE)
+        self.assertEqual(json.loads(result.stdout)["devices"], [])
+
+
+class Device(Case):
+    """On the default device: tiny models."""
+
+    TRAIN = (
+        "--tokenizer",
+        "bytes",
+        "--arch",
+        "llama",
+        "--layers",
+        "1",
+        "--heads",
+        "2",
+        "--embed",
+        "32",
+        "--context",
+        "16",
+        "--batch",
+        "2",
+        "--lr",
+        "1e-3",
+        "--seed",
+        "3",
+    )
+
+    def text(self):
+        words = "the cat saw a dog and the dog saw a bird in the tree by the river".split()
+        choose = random.Random(SEED)
+        return self.write("text", " ".join(choose.choice(words) for _ in range(3000)) + "\n")
+
+    def train(self, text, steps, *more):
+        return (
+            "train",
+            "--text",
+            text,
+            "--out",
+            self.path("out"),
+            "--steps",
+            str(steps),
+            *self.TRAIN,
+            *more,
+        )
+
+    def stories(self, *more):
+        return (
+            "--model",
+            data_path("stories260K.bin"),
+            "--tokenizer",
+            data_path("tok512.bin"),
+            *more,
+        )
+
+    def test_devices(self):
+        record = json.loads(self.good("devices", "--json", "--no-measure").stdout)
+        self.assertIsInstance(record["default"], int)
+        name = record["devices"][record["default"]]["name"]
+        self.assertIn(name.encode(), self.good("devices", "--no-measure").stdout)
+        for chosen in ("no such device", "99", "-1"):
+            self.bad(NO_DEVICE, "bench", "peak", "--device", chosen, says=name)
+        self.bad(NO_DEVICE, "bench", "peak", env={"QN_DEVICE": "no such device"}, says=name)
+
+    def test_known_text(self):
+        with open(data_path("stories260K_greedy200.txt"), "rb") as file:
+            known = file.read()
+        greedy = ("generate", *self.stories("--temperature", "0", "--tokens", "200"))
+        self.assertEqual(self.good(*greedy, "--prompt", "").stdout, known)
+        self.assertEqual(self.good(*greedy).stdout, known)
+        report = json.loads(self.good(*greedy, "--json").stdout)
+        self.assertEqual(
+            (report["text"].encode(), report["tokens"], report["stop"]), (known, 200, "tokens")
+        )
+        begun = self.good(*greedy[:-1], "20", "--prompt", "Lily was").stdout
+        self.assertTrue(begun.startswith(b"Lily was ") and len(begun) > 20)
+
+    def test_seeds(self):
+        texts = [
+            self.good("generate", *self.stories("--tokens", "30", "--seed", seed)).stdout
+            for seed in "112"
+        ]
+        self.assertEqual(texts[0], texts[1])
+        self.assertNotEqual(texts[0], texts[2])
+
+    def test_eval(self):
+        text = data_path("stories260K_greedy200.txt")
+        report = json.loads(self.good("eval", *self.stories("--text", text, "--json")).stdout)
+        self.assertAlmostEqual(report["loss"], 0.473418, delta=1e-5)
+        self.assertEqual((report["predicted"], report["bytes"]), (200, 464))
+
+    def test_wrong_models(self):
+        with open(data_path("stories260K.bin"), "rb") as file:
+            whole = file.read()
+        noise = random.Random(SEED).randbytes(5000)
+        words = ("generate", "--tokenizer", data_path("tok512.bin"), "--tokens", "1", "--model")
+        for content in (
+            b"",
+            b"x",
+            noise,
+            whole[:20],
+            whole[:-4],
+            whole[: len(whole) // 2],
+            b"GGUF" + noise,
+        ):
+            self.bad((USAGE, DATA), *words, self.write("model.bin", content), says="model.bin")
+        os.mkdir(self.path("empty"))
+        self.bad((DATA, OS_ERROR), *words, self.path("empty"), says="empty")
+        self.bad(USAGE, "generate", "--model", data_path("stories260K.bin"), says="--tokenizer")
+        self.bad(
+            USAGE,
+            "generate",
+            "--model",
+            data_path("stories260K.bin"),
+            "--tokenizer",
+            data_path("ggml-vocab-gpt-2.gguf"),
+            says="not made for each other",
+        )
+        self.bad(USAGE, "generate", *self.stories("--prompt", "a b c d " * 600), says="512")
+
+    def test_wrong_shapes(self):
+        text = self.text()
+        for flag, value in (
+            ("--heads", "3"),
+            ("--arch", "bert"),
+            ("--kv-heads", "3"),
+            ("--tokenizer", "bpe:5"),
+            ("--tokenizer", "morse"),
+            ("--schedule", "square"),
+            ("--micro-batch", "3"),
+        ):
+            self.bad((USAGE, OS_ERROR), *self.train(text, 1, flag, value))
+        short = self.write("short", "ab")
+        self.bad((USAGE, DATA), *self.train(short, 1))
+        self.bad(OS_ERROR, *self.train(self.path("gone"), 1), says="gone")
+
+    def test_train(self):
+        text = self.text()
+        result = self.good(*self.train(text, 6, "--eval-every", "3", "--json"))
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual([line["step"] for line in lines], [1, 2, 3, 4, 5, 6])
+        self.assertEqual([line["step"] for line in lines if "val_loss" in line], [3, 6])
+        with open(self.path("out/metrics.jsonl"), encoding="utf-8") as file:
+            self.assertEqual([json.loads(line) for line in file], lines)
+        with open(self.path("out/loss.svg"), encoding="utf-8") as file:
+            self.assertIn("</svg>", file.read())
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            self.assertTrue(os.path.exists(self.path("out/" + name)), name)
+        report = json.loads(
+            self.good(
+                "generate",
+                "--model",
+                self.path("out"),
+                "--prompt",
+                "the",
+                "--tokens",
+                "5",
+                "--json",
+            ).stdout
+        )
+        self.assertLessEqual(report["tokens"], 5)
+        self.good("eval", "--model", self.path("out"), "--text", text)
+        result = self.good(*self.train(text, 6, "--quiet", "--out", self.path("again")))
+        self.assertEqual((result.stdout, result.stderr), (b"", b""))
+
+    def test_stop_and_resume(self):
+        text = self.text()
+        process = subprocess.Popen(
+            [COMMAND, *self.train(text, 400, "--json")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        first = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        rest, error = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, RETRY, error)
+        self.assertIn(b"--resume", error.splitlines()[-1])
+        stopped = json.loads((b"".join(first) + rest).splitlines()[-1])["step"]
+        self.assertLess(stopped, 400)
+        with open(self.path("out/metrics.jsonl"), "a", encoding="utf-8") as file:
+            file.write('{"step":%d,"loss":1}\n{"step":%d,"lo' % (stopped + 1, stopped + 2))
+        self.good(*self.train(text, 400, "--resume"))
+        with open(self.path("out/metrics.jsonl"), encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        self.assertEqual([row["step"] for row in rows], list(range(1, 401)))
+        self.good(*self.train(text, 400, "--out", self.path("straight")))
+        for name in ("model.safetensors", "tokenizer.json"):
+            with open(self.path("out/" + name), "rb") as one, open(
+                self.path("straight/" + name), "rb"
+            ) as other:
+                self.assertEqual(one.read(), other.read(), name)
+
+    def test_killed_second_time(self):
+        process = subprocess.Popen(
+            [COMMAND, *self.train(self.text(), 100000000, "--json")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            time.sleep(2)
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+            self.assertIn(process.returncode, (-signal.SIGTERM, RETRY))
+        finally:
+            process.kill()
+
+    def test_full_disk(self):
+        text = self.text()
+        self.good(*self.train(text, 2))
+        before = {
+            name: os.path.getmtime(self.path("out/" + name))
+            for name in os.listdir(self.path("out"))
+        }
+
+        def small_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
+
+        self.bad(
+            CANNOT_WRITE, *self.train(text, 4, "--resume", "--save-every", "1"), before=small_files
+        )
+        after = os.listdir(self.path("out"))
+        self.assertTrue(all(name in after for name in before), (before, after))
+        self.assertFalse([name for name in after if "tmp" in name], after)
+        self.bad(
+            CANNOT_WRITE, *self.train(text, 2, "--out", self.path("fresh")), before=small_files
+        )
+        left = os.listdir(self.path("fresh")) if os.path.exists(self.path("fresh")) else []
+        self.assertFalse(
+            [
+                name
+                for name in left
+                if "tmp" in name or name.startswith("step") or "safetensors" in name
+            ],
+            left,
+        )
+        self.good(*self.train(text, 4, "--resume"))
+
+    def test_plan(self):
+        words = ("plan", "--text", self.text(), *self.TRAIN)
+        plan = json.loads(self.good(*words, "--json").stdout)
+        for key in ("total_bytes", "arenas", "tensors", "programs", "predicted_step_seconds"):
+            self.assertIn(key, plan)
+        self.assertIn(b"device memory", self.good(*words).stdout)
+        record = self.write("record.json", self.good("devices", "--json").stdout)
+        nothing = {"OCL_ICD_VENDORS": self.path("nowhere") + "/"}
+        there = json.loads(
+            self.good(*words, "--json", "--device-record", record, env=nothing).stdout
+        )
+        self.assertEqual(there["total_bytes"], plan["total_bytes"])
+        for content in ("", "{}", "[]", '{"devices": [], "default": 0}'):
+            self.bad((USAGE, DATA), *words, "--device-record", self.write("record.json", content))
+
+    def test_bench(self):
+        small = ("--m", "64", "--n", "48", "--k", "32", "--json")
+        report = json.loads(self.good("bench", "gemm", *small).stdout)
+        for key in ("gflops", "percent_of_peak", "variant", "device"):
+            self.assertIn(key, report)
+        report = json.loads(
+            self.good("bench", "gemm", *small, "--variant", "plain", "--trans-b").stdout
+        )
+        self.assertEqual(report["variant"], "plain")
+        self.good("bench", "op", "--case", report["case"])
+        model = ("--layers", "1", "--heads", "2", "--embed", "32", "--vocab", "128")
+        report = json.loads(
+            self.good("bench", "train", *model, "--batch", "2", "--context", "16", "--json").stdout
+        )
+        for key in ("step_ms", "tokens_per_s", "percent_of_peak"):
+            self.assertIn(key, report)
+        report = json.loads(
+            self.good(
+                "bench", "decode", *model, "--prompt-tokens", "4", "--tokens", "8", "--json"
+            ).stdout
+        )
+        self.assertIn("tokens_per_s", report)
+        self.bad((USAGE, DATA), "bench", "op", "--case", "no_such_op : x=f32[2]")
+        self.bad((USAGE, DATA), "bench", "op", "--case", "matmul : a=f32[2,3] b=f32[4,5]")
+        self.bad((USAGE, DATA), "bench", "gemm", "--dtype", "f99", *small)
+        self.bad((USAGE, DATA), "bench", "gemm", "--variant", "magic", *small)
+        self.bad(USAGE, "bench", "train", "--size", "900T")
+        self.bad(USAGE, "bench", "train", "--arch", "bert")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[1] not in ("null", "device"):
+        sys.exit(__doc__)
+    PART, COMMAND = sys.argv[1].capitalize(), os.path.abspath(sys.argv[2])
+    print(f"seed {SEED}")
+    tests = [f"{PART}.{name}" for name in sys.argv[3:]] or [PART]
+    unittest.main(argv=[sys.argv[0], "-v", *tests])
