@@ -48,5 +48,6 @@ const op_cases cases_layer_norm = {
     .fwd = {.each = 2e-6, .largest = 2e-6, .absolute = 2e-7},
     .bwd = {.each = 1e-5, .largest = 2e-5, .absolute = 1e-6},
     .why = "sums of up to 4097 terms in 64 lanes, then a few roundings; rows of near equals"
-           " scale errors by rstd",
+           " multiply the rounding of x - mean by rstd",
+    .terms = terms,
 };
