@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,12 +114,25 @@ static void share_storage(qn_graph *graph, int id, int with)
     graph->tensors[id]->store = graph->tensors[with]->store;
 }
 
+/* A product with an activation is built as two ops, which are differentiated; the fusing pass joins them again. */
+static qn_status emit_product_and_act(qn_graph *graph, const qn_attr *attr, const int *inputs, int count, int *output)
+{
+    static const char *const acts[] = {"", "gelu", "gelu erf=1", "silu", "relu", "tanh"};
+    char line[64];
+    int product;
+    snprintf(line, sizeof line, "matmul trans_a=%d trans_b=%d", (int)attr[0].i, (int)attr[1].i);
+    QN_TRY(qn__graph_emit(graph, line, inputs, count, &product));
+    return qn__graph_emit(graph, acts[attr[2].i], &product, 1, output);
+}
+
 qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, int count, int *output)
 {
     qn_call call = {.caps = &graph->store->caps};
     qn_op_id id;
     qn_node *node;
     QN_TRY(qn__op_parse(line, &id, call.attr, NULL));
+    if (id == QN_OP_MATMUL && call.attr[2].i != 0)
+        return emit_product_and_act(graph, call.attr, inputs, count, output);
     const qn_op_row *row = qn__op_row(id);
     QN_CHECK(count <= row->in_count, "%s: %d inputs given; it takes at most %d", row->stem, count, row->in_count);
     call.op = qn__op(id);
@@ -188,7 +202,7 @@ qn_tensor *qn_graph_apply(qn_graph *graph, const char *line, qn_tensor *const *i
 
 qn_tensor *qn_graph_reshape(qn_graph *graph, qn_tensor *tensor, const qn_shape *shape)
 {
-    int output;
+    int output = -1;
     if (graph->status != QN_OK || !tensor) return NULL;
     return note(graph, qn__graph_view(graph, tensor->id, shape, &output)) == QN_OK ? graph->tensors[output] : NULL;
 }
@@ -200,7 +214,7 @@ const qn_shape *qn_tensor_shape(const qn_tensor *tensor)
 
 static qn_tensor *from_store(qn_graph *graph, const char *name, bool weight, bool rows)
 {
-    int id, index = qn__store_index(graph->store, name);
+    int id = -1, index = qn__store_index(graph->store, name);
     if (graph->status != QN_OK) return NULL;
     if (index < 0) {
         note(graph, qn__fail(QN_BAD_ARGUMENT, "the store has no tensor \"%s\"", name));

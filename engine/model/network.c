@@ -224,7 +224,9 @@ static qn_tensor *attention(qn_network *n, qn_tensor *x, const layer_inputs *in,
         k = cache(n, k, in->index, "k", layer);
         v = cache(n, v, in->index, "v", layer);
     }
-    qn_tensor *o = qn_apply(n->graph, "attention", q, k, v, in->ranges);
+    char line[64];
+    snprintf(line, sizeof line, "attention keys=%d", (c->context + 1) / 2);
+    qn_tensor *o = qn_apply(n->graph, line, q, k, v, in->ranges);
     o = linear(n, flat(n, o), QN_O, QN_O_BIAS, layer);
     return dropout(n, o, in->rng, 2 * layer + 1);
 }

@@ -5,7 +5,7 @@
 
 enum { Q, K, V, RANGES, SLOTS };
 enum { O, LSE };
-enum { SCALE, SOFT_CAP };
+enum { SCALE, SOFT_CAP, KEYS };
 enum { HEAD_LIMIT = 512, GROUP = 64 };
 
 static qn_status shape(qn_call *call)
@@ -33,12 +33,13 @@ static qn_status shape(qn_call *call)
     return QN_OK;
 }
 
-/* As if every row saw half of the keys: the truth is in the ranges, which only the device has. */
+/* The truth is in the ranges, which only the device has: the attribute keys, or half of all. */
 static void cost(const qn_call *call, qn_cost *cost)
 {
     const int64_t *q = call->in[Q].desc.shape.dim, *k = call->in[K].desc.shape.dim;
     int64_t e = call->in[V].desc.shape.dim[2];
-    double pairs = 0.5 * (double)q[0] * (double)k[0] * (double)q[1];
+    double keys = call->attr[KEYS].f > 0 ? call->attr[KEYS].f : 0.5 * (double)k[0];
+    double pairs = keys * (double)q[0] * (double)q[1];
     qn__cost_elementwise(call, 0, cost);
     cost->flops = pairs * (call->backward ? 8.0 * (double)q[2] + 6.0 * (double)e : 2.0 * (double)(q[2] + e));
 }

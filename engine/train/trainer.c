@@ -74,6 +74,15 @@ qn_status qn__trainer_fit(const qn_train_options *o, const qn_model_config *conf
 
 /* ---- making a trainer ---- */
 
+/* Percentages and predictions need the device's peaks: measured once a device and driver. */
+static qn_status know_peaks(qn_device *device, qn_work_fn progress, void *user)
+{
+    qn_peaks peaks;
+    if (qn__device_caps(device)->peak_gflops > 0) return QN_OK;
+    if (progress && !progress(user, "measuring the device", 0, 1)) return qn__fail(QN_INTERRUPTED, "stopped");
+    return qn_device_measure(device, &peaks);
+}
+
 static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
 {
     const qn_train_options *o = t->options;
@@ -81,6 +90,7 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     QN_CHECK(strcmp(o->schedule, "cosine") == 0 || strcmp(o->schedule, "linear") == 0 ||
                  strcmp(o->schedule, "constant") == 0,
              "schedule: \"%s\" is not cosine, linear or constant", o->schedule);
+    QN_TRY(know_peaks(t->device, progress, user));
     QN_TRY(qn__data_open(o, progress, user, &t->data));
     QN_TRY(qn__train_options_config(o, qn_tokenizer_vocab_size(t->data.tokenizer), &config));
     config.bos = qn_tokenizer_bos(t->data.tokenizer);
