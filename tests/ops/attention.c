@@ -63,6 +63,7 @@ const op_cases cases_attention = {
         NULL,
     },
     .sizes = (const char *const[]){
+        "attention keys=3 : q=f32[5,2,3] k=f32[5,1,3] v=f32[5,1,4] ranges=i32[5,4]",
         "attention scale=0.2 soft_cap={0,1.5} :"
         " q=f32[{r:31,33,129,257,300},{h:2,4},{d:16,64}] k=f32[{r},2,{d}] v=f32[{r},2,{d}] ranges=i32[{r},4]",
         "attention : q=f32[600,1,5] k=f32[600,1,5] v=f32[600,1,7] ranges=i32[600,4]",

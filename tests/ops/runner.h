@@ -168,6 +168,11 @@ bool judge_close(test *t, const char *what, const char *name, const host *got, c
 bool judge_same(test *t, const char *what, const char *name, const host *got, const host *want);
 bool judge_results_same(test *t, const char *what, const result *got, const result *want);
 
+/* ---- runner_fused.c ---- */
+
+/* The outputs of a fused op beside those of the ops that it replaces, bit for bit. */
+bool judge_fused(test *t, const result *r);
+
 /* ---- runner_checks.c ---- */
 
 /* Every variant of the case, all checks. */
