@@ -1,0 +1,72 @@
+"""A run killed with -9 again and again, and resumed, ends with the same bits as one that was never killed; and two runs
+that were left alone are equal.
+
+    python3 tests/model/kill_resume.py BUILD_FOLDER [KILLS]
+"""
+import hashlib
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+build, kills_wanted = pathlib.Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 50
+seed = int(os.environ.get("QN_SEED", time.time_ns() % 1000000))
+random.seed(seed)
+print(f"QN_SEED={seed}")
+
+folder = tempfile.TemporaryDirectory()
+root = pathlib.Path(folder.name)
+text = root / "text.txt"
+words = ["mill", "grain", "stone", "wheel", "flour", "water", "wind", "bread"]
+text.write_text("".join(random.Random(1).choice(words) + " " for _ in range(6000)))
+
+
+def command(out):
+    return [build / "quernel", "train", "--text", text, "--tokenizer", "char", "--arch", "llama", "--layers", "2", "--heads", "2",
+            "--embed", "32", "--context", "32", "--batch", "8", "--micro-batch", "2", "--dropout", "0.1", "--steps", "120",
+            "--eval-every", "25", "--save-every", "4", "--quiet", "--resume", "--out", out]
+
+
+def state(out):
+    """Everything a checkpoint keeps, and the model folder."""
+    newest = sorted(p for p in out.glob("step-*") if p.is_dir())[-1]
+    files = [newest / "weights.safetensors", newest / "optimizer.safetensors", out / "model.safetensors"]
+    return newest.name, [hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
+
+
+def finish(out):
+    subprocess.run(command(out), check=True, stdout=subprocess.DEVNULL)
+
+
+finish(root / "alone")
+start = time.time()
+finish(root / "again")
+took = time.time() - start
+want = state(root / "alone")
+assert state(root / "again") == want, "two runs differ"
+print(f"two runs are equal ({took:.1f} s each)")
+
+kills = chains = 0
+while kills < kills_wanted:
+    chains += 1
+    out = root / f"killed{chains}"
+    while kills < kills_wanted:
+        run = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            run.wait(random.uniform(0.02, took))
+            if run.returncode != 0:
+                raise SystemExit(f"QN_SEED={seed}: after {kills} kills: exit {run.returncode}: {run.stderr.read().decode()}")
+            break
+        except subprocess.TimeoutExpired:
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+            kills += 1
+    finish(out)
+    got = state(out)
+    if got != want:
+        raise SystemExit(f"QN_SEED={seed}: a run killed on the way ended as {got}, not as {want}")
+print(f"{kills} kills in {chains} runs: every run ended with the same bits")
