@@ -20,7 +20,7 @@ static void touch(void *user, int tensor, bool write)
     if (t->store >= 0) return;
     qn_place *place = &w->plan->places[t->root];
     if (!place->used) *place = (qn_place){.used = true, .first = w->step, .merged = -1};
-    place->last = w->step;
+    place->last = place->held = w->step;
     uint64_t bytes = qn__desc_bytes(&t->desc);
     if (bytes > place->bytes) place->bytes = bytes;
 }
@@ -44,9 +44,9 @@ static void try_merge(qn_plan *plan, int step, int in, int out)
     from = final_place(plan, from);
     if (from == to || plan->places[to].merged >= 0 || plan->places[to].first != step) return;
     qn_place *place = &plan->places[from];
-    if (place->last != step || place->first == step || place->bytes != plan->places[to].bytes) return;
+    if (place->held != step || place->first == step || place->bytes != plan->places[to].bytes) return;
     plan->places[to].merged = from;
-    place->last = plan->places[to].last;
+    place->held = plan->places[to].last;
 }
 
 static void merge_in_place(qn_plan *plan, int step)
@@ -87,7 +87,7 @@ static bool fit(const qn_plan *plan, const int *placed, int count, int root, int
         for (int i = 0; i < count; i++) {
             const qn_place *other = &plan->places[placed[i]];
             uint64_t other_bytes = qn__round_up(other->bytes ? other->bytes : 1, QN_ALIGN);
-            if (other->arena != arena || other->last < place->first || other->first > place->last) continue;
+            if (other->arena != arena || other->held < place->first || other->first > place->held) continue;
             if (at + bytes <= other->offset || other->offset + other_bytes <= at) continue;
             at = other->offset + other_bytes;
             moved = true;

@@ -9,6 +9,7 @@
 typedef struct qn_place {
     bool used;
     int first, last;   /* node indices */
+    int held;          /* last node of whatever shares this place */
     int merged;        /* shares the place of this root; -1: its own */
     int arena;
     uint64_t offset, bytes;
