@@ -11,7 +11,7 @@ export LC_ALL=C.UTF-8
 
 build=build
 work=$build/quickstart
-steps=600
+steps=3000
 
 case "${1-}" in
 '') ;;
@@ -55,9 +55,9 @@ if [ -f "$work/model/model.safetensors" ] && [ -f "$work/model/done" ]; then
     echo "curve: $work/model/loss.svg"
 else
     say "training: Ctrl-C saves and stops; run me again to go on"
-    $build/quernel train --text "$work/stories.txt" --tokenizer bpe:1024 --arch llama --layers 4 \
-        --heads 4 --kv-heads 2 --embed 160 --context 128 --batch 32 --steps $steps --lr 2e-3 \
-        --warmup 50 --val-fraction 0.02 --eval-every 100 --save-every 200 --out "$work/model" --resume
+    $build/quernel train --text "$work/stories.txt" --tokenizer bpe:2048 --arch llama --layers 3 \
+        --heads 4 --embed 128 --context 160 --batch 12 --steps $steps --lr 4e-3 --warmup 100 \
+        --val-fraction 0.02 --eval-every 500 --save-every 500 --out "$work/model" --resume
     : >"$work/model/done"
 fi
 

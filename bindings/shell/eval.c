@@ -22,8 +22,8 @@ static const qn_flag flags[] = {
 
 typedef struct result {
     size_t bytes, tokens; /* of the text, BOS not counted */
-    double nll, seconds;
-    int64_t predicted;
+    qn_loss loss;
+    double seconds;
 } result;
 
 static bool show_progress(void *user, int64_t done, int64_t total)
@@ -42,18 +42,18 @@ static int measure(qn_model *model, const qn_tokenizer *tokenizer, const char *t
     size_t count = 0;
     struct timespec begin, end;
     bool bos = qn_tokenizer_wants_bos(tokenizer);
-    qn_status status =
-        qn_tokenizer_encode(tokenizer, text, r->bytes, bos ? QN_ENCODE_BOS : 0, &ids, &count);
+    unsigned how = QN_ENCODE_SPECIAL | (bos ? QN_ENCODE_BOS : 0u); /* as in training */
+    qn_status status = qn_tokenizer_encode(tokenizer, text, r->bytes, how, &ids, &count);
     if (status != QN_OK) return qn__say_status(status);
     clock_gettime(CLOCK_MONOTONIC, &begin);
-    status = qn_model_loss(model, ids, count, batch, show_progress, NULL, &r->nll, &r->predicted);
+    status = qn_model_loss(model, ids, count, batch, show_progress, NULL, &r->loss);
     clock_gettime(CLOCK_MONOTONIC, &end);
     qn__progress_end(false);
     free(ids);
     r->tokens = count - (bos && count > 0);
     r->seconds = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
     if (status != QN_OK) return qn__say_status(status);
-    if (r->predicted < 1)
+    if (r->loss.predicted < 1)
         return qn__say_error(
             65, "the text has %zu tokens, and nothing in it can be predicted: give a longer one",
             r->tokens);
@@ -62,20 +62,20 @@ static int measure(qn_model *model, const qn_tokenizer *tokenizer, const char *t
 
 static int print_result(const result *r, bool json, const char *model, const char *device)
 {
-    double loss = r->nll / (double)r->predicted;
+    double loss = r->loss.nll / (double)r->loss.predicted;
     double bits = loss / log(2.0) * (double)r->tokens / (double)r->bytes;
-    double speed = r->seconds > 0 ? (double)r->predicted / r->seconds : 0;
+    double speed = r->seconds > 0 ? (double)r->loss.predicted / r->seconds : 0;
     if (json)
         return qn__print_json(
             json_pack("{s:o,s:o,s:o,s:I,s:I,s:I,s:f,s:f,s:s,s:s}", "loss", qn__json_number(loss),
                       "perplexity", qn__json_number(exp(loss)), "bits_per_byte",
                       qn__json_number(bits), "tokens", (json_int_t)r->tokens, "predicted",
-                      (json_int_t)r->predicted, "bytes", (json_int_t)r->bytes, "seconds",
+                      (json_int_t)r->loss.predicted, "bytes", (json_int_t)r->bytes, "seconds",
                       r->seconds, "tokens_per_s", speed, "model", model, "device", device));
     printf("loss           %.6f\nperplexity     %.4f\nbits per byte  %.4f\n", loss, exp(loss),
            bits);
     printf("tokens         %s of %s (%s bytes), %s tokens/s\n",
-           qn__text_count((double)r->predicted), qn__text_count((double)r->tokens),
+           qn__text_count((double)r->loss.predicted), qn__text_count((double)r->tokens),
            qn__text_count((double)r->bytes), qn__text_count(speed));
     return QN_EXIT_OK;
 }
