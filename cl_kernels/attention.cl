@@ -1,4 +1,5 @@
-/* Attention, one (row, head) an item; for dk and dv one (key, key-value head). See attention.clh. */
+/* Attention, one (row, head) an item; for dk and dv one (key, key-value head). See attention.clh.
+ */
 #include "attention.clh"
 
 inline float qn_dot(__global const float *a, __global const float *b, const int n)
@@ -9,8 +10,9 @@ inline float qn_dot(__global const float *a, __global const float *b, const int 
 }
 
 __kernel void attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(float, k),
-                            QN_IN(float, v), QN_IN(int, ranges), QN_IN(int, slots), const float scale,
-                            const float cap, const int heads, const int groups, const int rows)
+                            QN_IN(float, v), QN_IN(int, ranges), QN_IN(int, slots),
+                            const float scale, const float cap, const int heads, const int groups,
+                            const int rows)
 {
     const int item = (int)get_global_id(0);
     if (item >= rows * heads) return;
@@ -49,16 +51,17 @@ __kernel void attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q
 }
 
 /* dq, and delta for the other kernel. */
-__kernel void attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout), QN_IN(float, q),
-                           QN_IN(float, k), QN_IN(float, v), QN_IN(int, ranges), QN_IN(float, o),
-                           QN_IN(float, lse), const float scale, const float cap, const int heads,
-                           const int groups, const int rows)
+__kernel void attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout),
+                           QN_IN(float, q), QN_IN(float, k), QN_IN(float, v), QN_IN(int, ranges),
+                           QN_IN(float, o), QN_IN(float, lse), const float scale, const float cap,
+                           const int heads, const int groups, const int rows)
 {
     const int item = (int)get_global_id(0);
     if (item >= rows * heads) return;
     const int row = item / heads, head = item % heads, group = head / (heads / groups);
     __global const int *range = QN_AT(ranges) + (ulong)row * 4;
-    __global const float *pq = QN_AT(q) + (ulong)item * QN_D, *pdo = QN_AT(dout) + (ulong)item * QN_E;
+    __global const float *pq = QN_AT(q) + (ulong)item * QN_D,
+                         *pdo = QN_AT(dout) + (ulong)item * QN_E;
     const float top = qn_dot(pdo, QN_AT(o) + (ulong)item * QN_E, QN_E), norm = QN_AT(lse)[item];
     float sum[QN_D];
     for (int d = 0; d < QN_D; d++) sum[d] = 0.0f;
@@ -74,10 +77,10 @@ __kernel void attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float,
     for (int d = 0; d < QN_D; d++) (QN_AT(dq) + (ulong)item * QN_D)[d] = sum[d];
 }
 
-__kernel void attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta), QN_IN(float, dout),
-                            QN_IN(float, q), QN_IN(float, k), QN_IN(float, v), QN_IN(int, ranges),
-                            QN_IN(float, lse), const float scale, const float cap, const int heads,
-                            const int groups, const int rows)
+__kernel void attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta),
+                            QN_IN(float, dout), QN_IN(float, q), QN_IN(float, k), QN_IN(float, v),
+                            QN_IN(int, ranges), QN_IN(float, lse), const float scale,
+                            const float cap, const int heads, const int groups, const int rows)
 {
     const int item = (int)get_global_id(0);
     if (item >= rows * groups) return;

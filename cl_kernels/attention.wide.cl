@@ -1,6 +1,7 @@
-/* Attention for CPUs: 16 rows of one head an item, a row a lane, so that every sum stays one chain. Scores of up to a
- * chunk of keys wait in private memory. Rows of another sequence, or past their range, are masked lanes: their score
- * is -inf, their probability 0, and adding 0 changes nothing. See attention.clh. */
+/* Attention for CPUs: 16 rows of one head an item, a row a lane, so that every sum stays one chain.
+ * Scores of up to a chunk of keys wait in private memory. Rows of another sequence, or past their
+ * range, are masked lanes: their score is -inf, their probability 0, and adding 0 changes nothing.
+ * See attention.clh. */
 #define QN_W 16
 #include "attention.clh"
 
@@ -15,7 +16,8 @@ inline float16 qn_turn(__global const float *x, const ulong stride, const int co
     return vload16(0, part);
 }
 
-inline void qn_turn_back(const float16 value, __global float *x, const ulong stride, const int count)
+inline void qn_turn_back(const float16 value, __global float *x, const ulong stride,
+                         const int count)
 {
     float part[16];
     vstore16(value, 0, part);
@@ -71,7 +73,8 @@ inline void qn_dots(const float16 *x, __global const float **y, const int n, flo
             sum[d + 4] = c4, sum[d + 5] = c5, sum[d + 6] = c6, sum[d + 7] = c7;                    \
         }                                                                                          \
         for (; d < (n); d++)                                                                       \
-            for (int i = 0; i < (count); i++) sum[d] = QN_FMA(w[i], (float16)((row_of)[d]), sum[d]); \
+            for (int i = 0; i < (count); i++)                                                      \
+                sum[d] = QN_FMA(w[i], (float16)((row_of)[d]), sum[d]);                             \
     } while (0)
 
 inline int qn_least(const int16 x, const int16 use, const int none)
@@ -91,10 +94,10 @@ inline int qn_most(const int16 x, const int16 use, const int none)
 
 #define QN_LANES_UP ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(float, k), QN_IN(float, v),
-                   QN_IN(int, ranges), QN_IN(int, slots), const float scale, const float cap, const int heads,
-                   const int groups, const int rows)
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(float, k),
+              QN_IN(float, v), QN_IN(int, ranges), QN_IN(int, slots), const float scale,
+              const float cap, const int heads, const int groups, const int rows)
 {
     const int head = (int)get_group_id(0), row0 = (int)get_group_id(1) * 16;
     const int group = head / (heads / groups), lanes = min(16, rows - row0);
@@ -121,8 +124,11 @@ void attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(
                 __global const float *keys[QN_STEP];
                 float16 dots[QN_STEP];
                 for (int t = 0; t < QN_STEP; t++)
-                    keys[t] = QN_AT(k) +
-                              ((ulong)qn_key_row(QN_AT(slots), start + min(j + t, count - 1)) * groups + group) * QN_D;
+                    keys[t] =
+                        QN_AT(k) +
+                        ((ulong)qn_key_row(QN_AT(slots), start + min(j + t, count - 1)) * groups +
+                         group) *
+                            QN_D;
                 qn_dots(query, keys, QN_D, dots);
                 for (int t = 0; t < QN_STEP && j + t < count; t++) {
                     const int16 key = (int16)(start + j + t);
@@ -138,8 +144,9 @@ void attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(
                 l_part = l_part + p[j];
             }
             for (int e = 0; e < QN_E; e++) part[e] = (float16)(0.0f);
-            QN_GATHER_CHAINS(part, QN_E, p, count, QN_AT(v) +
-                             ((ulong)qn_key_row(QN_AT(slots), start + i) * groups + group) * QN_E);
+            QN_GATHER_CHAINS(
+                part, QN_E, p, count,
+                QN_AT(v) + ((ulong)qn_key_row(QN_AT(slots), start + i) * groups + group) * QN_E);
             const float16 m_new = fmax(m, m_part), seen = qn_seen(m_new);
             const float16 keep = qn_exp(m - seen), add = qn_exp(m_part - seen);
             l = QN_FMA(l, keep, l_part * add);
@@ -150,15 +157,16 @@ void attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(
     }
     const int16 some = (l > (float16)(0.0f)) | isnan(l);
     const float16 share = select((float16)(0.0f), 1.0f / l, some);
-    qn_turn_back(select((float16)(-INFINITY), m + qn_log(l), some), QN_AT(lse) + (ulong)row0 * heads + head, heads,
-                 lanes);
+    qn_turn_back(select((float16)(-INFINITY), m + qn_log(l), some),
+                 QN_AT(lse) + (ulong)row0 * heads + head, heads, lanes);
     for (int e = 0; e < QN_E; e++) qn_turn_back(out[e] * share, QN_AT(o) + o0 + e, o_step, lanes);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout), QN_IN(float, q), QN_IN(float, k),
-                  QN_IN(float, v), QN_IN(int, ranges), QN_IN(float, o), QN_IN(float, lse), const float scale,
-                  const float cap, const int heads, const int groups, const int rows)
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout), QN_IN(float, q),
+             QN_IN(float, k), QN_IN(float, v), QN_IN(int, ranges), QN_IN(float, o),
+             QN_IN(float, lse), const float scale, const float cap, const int heads,
+             const int groups, const int rows)
 {
     const int head = (int)get_group_id(0), row0 = (int)get_group_id(1) * 16;
     const int group = head / (heads / groups), lanes = min(16, rows - row0);
@@ -199,16 +207,18 @@ void attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout), Q
                 ds[j + t] = select((float16)(0.0f), x, use & (key >= from) & (key < to));
             }
         }
-        QN_GATHER_CHAINS(sum, QN_D, ds, count, QN_AT(k) + ((ulong)(start + i) * groups + group) * QN_D);
+        QN_GATHER_CHAINS(sum, QN_D, ds, count,
+                         QN_AT(k) + ((ulong)(start + i) * groups + group) * QN_D);
     }
     qn_turn_back(top, QN_AT(delta) + r0, heads, lanes);
     for (int d = 0; d < QN_D; d++) qn_turn_back(sum[d], QN_AT(dq) + q0 + d, q_step, lanes);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta), QN_IN(float, dout),
-                   QN_IN(float, q), QN_IN(float, k), QN_IN(float, v), QN_IN(int, ranges), QN_IN(float, lse),
-                   const float scale, const float cap, const int heads, const int groups, const int rows)
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta), QN_IN(float, dout),
+              QN_IN(float, q), QN_IN(float, k), QN_IN(float, v), QN_IN(int, ranges),
+              QN_IN(float, lse), const float scale, const float cap, const int heads,
+              const int groups, const int rows)
 {
     const int group = (int)get_group_id(0), key0 = (int)get_group_id(1) * 16;
     const int share = heads / groups, lanes = min(16, rows - key0);
@@ -251,13 +261,16 @@ void attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta), QN
                     const int16 shown = use & (key >= (int16)(seen[1])) & (key < (int16)(seen[2]));
                     const float16 s = qn_cap(dots[t] * scale, cap);
                     const float16 prob = qn_exp(s - QN_AT(lse)[at]);
-                    const float16 x = prob * (dps[t] - QN_AT(delta)[at]) * qn_cap_slope(s, cap) * scale;
+                    const float16 x =
+                        prob * (dps[t] - QN_AT(delta)[at]) * qn_cap_slope(s, cap) * scale;
                     p[i + t] = select((float16)(0.0f), prob, shown);
                     ds[i + t] = select((float16)(0.0f), x, shown);
                 }
             }
-            QN_GATHER_CHAINS(sum_v, QN_E, p, count, QN_AT(dout) + ((ulong)visit[i] * heads + head) * QN_E);
-            QN_GATHER_CHAINS(sum_k, QN_D, ds, count, QN_AT(q) + ((ulong)visit[i] * heads + head) * QN_D);
+            QN_GATHER_CHAINS(sum_v, QN_E, p, count,
+                             QN_AT(dout) + ((ulong)visit[i] * heads + head) * QN_E);
+            QN_GATHER_CHAINS(sum_k, QN_D, ds, count,
+                             QN_AT(q) + ((ulong)visit[i] * heads + head) * QN_D);
         }
     for (int d = 0; d < QN_D; d++) qn_turn_back(sum_k[d], QN_AT(dk) + k0 + d, k_step, lanes);
     for (int e = 0; e < QN_E; e++) qn_turn_back(sum_v[e], QN_AT(dv) + v0 + e, v_step, lanes);

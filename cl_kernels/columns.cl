@@ -1,8 +1,9 @@
-/* y [cols] = sum over parts of x [parts, cols], parts ascending: the second half of every column sum. */
+/* y [cols] = sum over parts of x [parts, cols], parts ascending: the second half of every column
+ * sum. */
 #include "columns.clh"
 
-__kernel void column_sum(QN_OUT(float, y), __global const float *x, const ulong x_offset, const int parts,
-                         const int cols)
+__kernel void column_sum(QN_OUT(float, y), __global const float *x, const ulong x_offset,
+                         const int parts, const int cols)
 {
     const int i = (int)get_global_id(0) * QN_W;
     if (i >= cols) return;

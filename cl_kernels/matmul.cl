@@ -1,12 +1,14 @@
-/* Matrix product, one element an item: y = act(c + op(a) op(b) + bias), the sum over k one fma chain, ascending.
- *   a(m, k) = a[m * a_row + k * a_col], b(k, n) = b[k * b_row + n * b_col], y [rows, cols] row-major.
- * Meaning: QN_FROM_C, QN_BIAS, QN_PRE 0/1; QN_ACT as in matmul.wide.cl. Grid: (n in groups of 64, m, batch). */
+/* Matrix product, one element an item: y = act(c + op(a) op(b) + bias), the sum over k one fma
+ * chain, ascending. a(m, k) = a[m * a_row + k * a_col], b(k, n) = b[k * b_row + n * b_col], y
+ * [rows, cols] row-major. Meaning: QN_FROM_C, QN_BIAS, QN_PRE 0/1; QN_ACT as in matmul.wide.cl.
+ * Grid: (n in groups of 64, m, batch). */
 #include "activation.clh"
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1)))
-void matmul(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, b), QN_IN(float, bias),
-            QN_IN(float, c), const int cols, const int k_total, const ulong a_row, const ulong a_col,
-            const ulong b_row, const ulong b_col, const ulong a_batch, const ulong b_batch, const ulong y_batch)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
+matmul(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, b), QN_IN(float, bias),
+       QN_IN(float, c), const int cols, const int k_total, const ulong a_row, const ulong a_col,
+       const ulong b_row, const ulong b_col, const ulong a_batch, const ulong b_batch,
+       const ulong y_batch)
 {
     const int n = (int)get_global_id(0);
     const ulong m = get_group_id(1), batch = get_group_id(2);

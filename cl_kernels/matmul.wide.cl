@@ -1,14 +1,16 @@
-/* Matrix product for CPUs: register tiles of 12 x 32 elements, one work-item a panel of lanes and a block of rows.
+/* Matrix product for CPUs: register tiles of 12 x 32 elements, one work-item a panel of lanes and a
+ * block of rows.
  *
- *   y = act(c + S V + bias). One operand is read as scalars (S: rows i), the other as vectors (V: lanes). V holds
- *   panels of 16 QN_NV lanes: element (k, lane) of panel q lies at q * panel + k * v_row + lane, which fits a
- *   row-major matrix with lanes along its rows (panel = 16 QN_NV, v_row = its width) as well as panels packed by
- *   matmul_pack (v_row = 16 QN_NV, panel = v_row * k). Sum order: chain.
+ *   y = act(c + S V + bias). One operand is read as scalars (S: rows i), the other as vectors (V:
+ * lanes). V holds panels of 16 QN_NV lanes: element (k, lane) of panel q lies at q * panel + k *
+ * v_row + lane, which fits a row-major matrix with lanes along its rows (panel = 16 QN_NV, v_row =
+ * its width) as well as panels packed by matmul_pack (v_row = 16 QN_NV, panel = v_row * k). Sum
+ * order: chain.
  *
  * Meaning: QN_S_BY_K  0: s(i, k) = s[i * s_step + k]   1: s[k * s_step + i]
  *          QN_FLIP    0: y(i, lane) = y[i * y_step + lane]   1: y[lane * y_step + i]
- *          QN_FROM_C 0/1, QN_BIAS 0/1, QN_PRE 0/1, QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5 tanh
- * Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y */
+ *          QN_FROM_C 0/1, QN_BIAS 0/1, QN_PRE 0/1, QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5
+ * tanh Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y */
 #define QN_W 16
 #include "activation.clh"
 #include "tile.clh"
@@ -42,26 +44,29 @@ inline float16 qn_get(const qn_product *p, __global const float *y, const int i,
     return QN_LOAD(y + (ulong)i * p->y_step + lane, p->lanes - lane);
 }
 
-inline void qn_put(const qn_product *p, __global float *y, const float16 v, const int i, const int j)
+inline void qn_put(const qn_product *p, __global float *y, const float16 v, const int i,
+                   const int j)
 {
     const int lane = p->lane + 16 * j;
     if (p->lanes > lane) QN_STORE(v, y + (ulong)i * p->y_step + lane, p->lanes - lane);
 }
 
-/* Column j of a flipped tile: 16 lanes, each with `rows` (at most 16) neighbours in y; turned in registers. */
-inline void qn_get_flipped(const qn_product *p, __global const float *y, float16 *acc, const int i, const int j,
-                           const int rows)
+/* Column j of a flipped tile: 16 lanes, each with `rows` (at most 16) neighbours in y; turned in
+ * registers. */
+inline void qn_get_flipped(const qn_product *p, __global const float *y, float16 *acc, const int i,
+                           const int j, const int rows)
 {
     const int lane = p->lane + 16 * j, count = min(16, p->lanes - lane);
     uint16 tile[16];
     for (int l = 0; l < 16; l++)
-        tile[l] = l < count ? as_uint16(qn_load_part(y + (ulong)(lane + l) * p->y_step + i, rows)) : (uint16)(0);
+        tile[l] = l < count ? as_uint16(qn_load_part(y + (ulong)(lane + l) * p->y_step + i, rows))
+                            : (uint16)(0);
     qn_turn16(tile);
     for (int r = 0; r < rows; r++) acc[r * QN_NV + j] = as_float16(tile[r]);
 }
 
-inline void qn_put_flipped(const qn_product *p, __global float *y, const float16 *acc, const int i, const int j,
-                           const int rows)
+inline void qn_put_flipped(const qn_product *p, __global float *y, const float16 *acc, const int i,
+                           const int j, const int rows)
 {
     const int lane = p->lane + 16 * j, count = min(16, p->lanes - lane);
     uint16 tile[16];
@@ -114,11 +119,11 @@ inline float16 qn_add_bias(const qn_product *p, float16 v, const int i, const in
 #undef QN_TILE
 
 /* Grid: (panels, blocks of block_rows rows, batch). */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(float, v), QN_IN(float, bias),
-                 QN_IN(float, c), const int rows, const int lanes, const int k_total, const ulong s_step,
-                 const ulong v_row, const ulong panel, const ulong y_step, const int block_rows,
-                 const ulong s_batch, const ulong v_batch, const ulong y_batch)
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(float, v),
+            QN_IN(float, bias), QN_IN(float, c), const int rows, const int lanes, const int k_total,
+            const ulong s_step, const ulong v_row, const ulong panel, const ulong y_step,
+            const int block_rows, const ulong s_batch, const ulong v_batch, const ulong y_batch)
 {
     const ulong q = get_group_id(0), batch = get_group_id(2);
     const int from = (int)get_group_id(1) * block_rows;
@@ -147,15 +152,16 @@ void matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(fl
     } while (k < k_total);
 }
 
-/* Panels of V from a matrix: element (k, lane) = x[lane * x_step + k] (QN_TURN 1) or x[k * x_step + lane] (0); lanes
- * past the end become 0. Grid: (panels, blocks of 256 k, batch). */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void matmul_pack(__global float *panels, const ulong panels_offset, QN_IN(float, x), const int lanes,
-                 const int k_total, const ulong x_step, const ulong x_batch, const ulong panels_batch)
+/* Panels of V from a matrix: element (k, lane) = x[lane * x_step + k] (QN_TURN 1) or x[k * x_step +
+ * lane] (0); lanes past the end become 0. Grid: (panels, blocks of 256 k, batch). */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+matmul_pack(__global float *panels, const ulong panels_offset, QN_IN(float, x), const int lanes,
+            const int k_total, const ulong x_step, const ulong x_batch, const ulong panels_batch)
 {
     const int lane0 = (int)get_group_id(0) * QN_PANEL_LANES;
     const int from = (int)get_group_id(1) * 256, to = min(k_total, from + 256);
-    __global float *out = panels + panels_offset + get_group_id(2) * panels_batch + (ulong)lane0 * k_total;
+    __global float *out =
+        panels + panels_offset + get_group_id(2) * panels_batch + (ulong)lane0 * k_total;
     __global const float *in = QN_AT(x) + get_group_id(2) * x_batch;
     const int count = min(QN_PANEL_LANES, lanes - lane0);
 #if QN_TURN
@@ -164,17 +170,21 @@ void matmul_pack(__global float *panels, const ulong panels_offset, QN_IN(float,
         int k = from;
         for (; some >= 16 && k + 16 <= to; k += 16) {
             uint16 tile[16];
-            for (int i = 0; i < 16; i++) tile[i] = as_uint16(vload16(0, in + (ulong)(lane0 + l + i) * x_step + k));
+            for (int i = 0; i < 16; i++)
+                tile[i] = as_uint16(vload16(0, in + (ulong)(lane0 + l + i) * x_step + k));
             qn_turn16(tile);
-            for (int i = 0; i < 16; i++) vstore16(as_float16(tile[i]), 0, out + (ulong)(k + i) * QN_PANEL_LANES + l);
+            for (int i = 0; i < 16; i++)
+                vstore16(as_float16(tile[i]), 0, out + (ulong)(k + i) * QN_PANEL_LANES + l);
         }
         for (; k < to; k++)
             for (int i = 0; i < 16; i++)
-                out[(ulong)k * QN_PANEL_LANES + l + i] = i < some ? in[(ulong)(lane0 + l + i) * x_step + k] : 0.0f;
+                out[(ulong)k * QN_PANEL_LANES + l + i] =
+                    i < some ? in[(ulong)(lane0 + l + i) * x_step + k] : 0.0f;
     }
 #else
     for (int k = from; k < to; k++)
         for (int l = 0; l < QN_PANEL_LANES; l++)
-            out[(ulong)k * QN_PANEL_LANES + l] = l < count ? in[(ulong)k * x_step + lane0 + l] : 0.0f;
+            out[(ulong)k * QN_PANEL_LANES + l] =
+                l < count ? in[(ulong)k * x_step + lane0 + l] : 0.0f;
 #endif
 }

@@ -10,17 +10,19 @@
 __kernel void peak_fma(QN_OUT(float, out), const int rounds, const float a, const float b)
 {
     QN_V x[QN_CHAINS];
-    __attribute__((opencl_unroll_hint(QN_CHAINS))) for (int j = 0; j < QN_CHAINS; j++)
-        x[j] = (QN_V)(a) + (float)j;
+    __attribute__((opencl_unroll_hint(QN_CHAINS))) for (int j = 0; j < QN_CHAINS; j++) x[j] =
+        (QN_V)(a) + (float)j;
     for (int i = 0; i < rounds; i++)
-        __attribute__((opencl_unroll_hint(QN_CHAINS))) for (int j = 0; j < QN_CHAINS; j++)
-            x[j] = QN_FMA(x[j], (QN_V)(b), (QN_V)(a));
+        __attribute__((opencl_unroll_hint(QN_CHAINS))) for (int j = 0; j < QN_CHAINS; j++) x[j] =
+            QN_FMA(x[j], (QN_V)(b), (QN_V)(a));
     QN_V sum = x[0];
-    __attribute__((opencl_unroll_hint(QN_CHAINS))) for (int j = 1; j < QN_CHAINS; j++) sum = sum + x[j];
+    __attribute__((opencl_unroll_hint(QN_CHAINS))) for (int j = 1; j < QN_CHAINS; j++) sum =
+        sum + x[j];
     QN_VSTORE(sum, QN_AT(out) + get_global_id(0) * QN_W);
 }
 
-/* Item i of n reads QN_W elements at i, i + n, ... (QN_W 1), or its own contiguous part (QN_W 16). */
+/* Item i of n reads QN_W elements at i, i + n, ... (QN_W 1), or its own contiguous part (QN_W 16).
+ */
 __kernel void peak_read(QN_OUT(float, out), QN_IN(float, x), const ulong vectors)
 {
     const ulong item = get_global_id(0), items = get_global_size(0);

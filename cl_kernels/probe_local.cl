@@ -1,8 +1,8 @@
 /* Probe: each group of 64 reverses its elements through local memory. */
 #include "common.clh"
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1)))
-void probe_local(QN_OUT(float, out), QN_IN(float, a))
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void probe_local(QN_OUT(float, out),
+                                                                          QN_IN(float, a))
 {
     __local float tile[64];
     const int lane = (int)get_local_id(0);

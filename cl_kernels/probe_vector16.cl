@@ -1,5 +1,5 @@
-/* Probe: out = fma(a, b, c) on float16, exactly rounded: the host chooses values where a * b + c in two steps
- * gives something else. One item does 16 elements. */
+/* Probe: out = fma(a, b, c) on float16, exactly rounded: the host chooses values where a * b + c in
+ * two steps gives something else. One item does 16 elements. */
 #define QN_W 16
 #include "common.clh"
 

@@ -42,10 +42,18 @@ static const struct {
     const char *name;
     int exit_code;
 } table[] = {
-    ROW(QN_OK, 0),           ROW(QN_BAD_ARGUMENT, 64), ROW(QN_BAD_DATA, 65),
-    ROW(QN_NO_DEVICE, 69),   ROW(QN_INTERNAL, 70),     ROW(QN_OS_ERROR, 71),
-    ROW(QN_CANNOT_WRITE, 73), ROW(QN_INTERRUPTED, 75), ROW(QN_OUT_OF_DEVICE_MEMORY, 71),
-    ROW(QN_COMM_ERROR, 76),  ROW(QN_NON_FINITE, 77),   ROW(QN_UNSUPPORTED, 64),
+    ROW(QN_OK, 0),
+    ROW(QN_BAD_ARGUMENT, 64),
+    ROW(QN_BAD_DATA, 65),
+    ROW(QN_NO_DEVICE, 69),
+    ROW(QN_INTERNAL, 70),
+    ROW(QN_OS_ERROR, 71),
+    ROW(QN_CANNOT_WRITE, 73),
+    ROW(QN_INTERRUPTED, 75),
+    ROW(QN_OUT_OF_DEVICE_MEMORY, 71),
+    ROW(QN_COMM_ERROR, 76),
+    ROW(QN_NON_FINITE, 77),
+    ROW(QN_UNSUPPORTED, 64),
 };
 
 const char *qn_status_name(qn_status status)

@@ -1,5 +1,6 @@
 /* Counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011). The same key and counter give the same bits on host and device, in any order. */
+ * 1, 2, 3", SC 2011). The same key and counter give the same bits on host and device, in any order.
+ */
 #ifndef QN_BASE_RNG_H
 #define QN_BASE_RNG_H
 

@@ -4,7 +4,8 @@
 
 #include "graph/comm.h"
 
-/* The communicator of this process: one rank, for now; its collectives are complete when they return. */
+/* The communicator of this process: one rank, for now; its collectives are complete when they
+ * return. */
 qn_status qn__comm_create(qn_comm **comm);
 
 #endif

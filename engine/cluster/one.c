@@ -12,7 +12,8 @@ static qn_status all_reduce(qn_comm *comm, qn_comm_op op, float *data, uint64_t 
     return QN_OK;
 }
 
-static qn_status all_gather(qn_comm *comm, const float *mine, uint64_t count, float *all, int *ticket)
+static qn_status all_gather(qn_comm *comm, const float *mine, uint64_t count, float *all,
+                            int *ticket)
 {
     (void)comm;
     if (all != mine) memcpy(all, mine, count * sizeof *all);
@@ -56,8 +57,14 @@ qn_status qn__comm_create(qn_comm **comm)
 {
     *comm = malloc(sizeof **comm);
     if (!*comm) return qn__fail(QN_OS_ERROR, "out of memory");
-    **comm = (qn_comm){.rank = 0, .size = 1, .all_reduce = all_reduce, .all_gather = all_gather,
-                       .broadcast = broadcast, .progress = progress, .wait = wait_for, .agree = agree,
+    **comm = (qn_comm){.rank = 0,
+                       .size = 1,
+                       .all_reduce = all_reduce,
+                       .all_gather = all_gather,
+                       .broadcast = broadcast,
+                       .progress = progress,
+                       .wait = wait_for,
+                       .agree = agree,
                        .destroy = destroy};
     return QN_OK;
 }

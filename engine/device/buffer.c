@@ -24,13 +24,16 @@ static void *host_pages(uint64_t bytes, uint64_t *mapped)
 static qn_status fail_memory(const qn_device *device, uint64_t bytes, const char *what, cl_int code)
 {
     return qn__fail(QN_OUT_OF_DEVICE_MEMORY,
-                    "%s: no memory for %s: asked %.1f MB, %.1f MB already in use, the device has %.1f MB in all "
-                    "and gives at most %.1f MB at once (%s)", device->caps.name, what, (double)bytes / 1e6,
-                    (double)device->bytes_now / 1e6, (double)device->caps.global_bytes / 1e6,
+                    "%s: no memory for %s: asked %.1f MB, %.1f MB already in use, the device has "
+                    "%.1f MB in all "
+                    "and gives at most %.1f MB at once (%s)",
+                    device->caps.name, what, (double)bytes / 1e6, (double)device->bytes_now / 1e6,
+                    (double)device->caps.global_bytes / 1e6,
                     (double)device->caps.max_alloc_bytes / 1e6, qn__cl_text(code));
 }
 
-/* clCreateBuffer promises nothing on several drivers: the first use fails instead, so use it now. */
+/* clCreateBuffer promises nothing on several drivers: the first use fails instead, so use it now.
+ */
 static cl_int create_and_touch(qn_device *device, qn_buffer *buffer)
 {
     static const cl_uint zero;
@@ -42,8 +45,8 @@ static cl_int create_and_touch(qn_device *device, qn_buffer *buffer)
     }
     buffer->memory = clCreateBuffer(device->context, flags, buffer->bytes, buffer->host, &code);
     if (code != CL_SUCCESS) return code;
-    code = clEnqueueFillBuffer(device->queue, buffer->memory, &zero, sizeof zero, 0, buffer->bytes / 4 * 4, 0,
-                               NULL, NULL);
+    code = clEnqueueFillBuffer(device->queue, buffer->memory, &zero, sizeof zero, 0,
+                               buffer->bytes / 4 * 4, 0, NULL, NULL);
     return code == CL_SUCCESS ? clFinish(device->queue) : code;
 }
 
@@ -112,7 +115,8 @@ qn_status qn__buffer_write(qn_buffer *buffer, uint64_t offset, const void *from,
     return write_range(buffer, offset, from, bytes, CL_TRUE);
 }
 
-qn_status qn__buffer_write_later(qn_buffer *buffer, uint64_t offset, const void *from, uint64_t bytes)
+qn_status qn__buffer_write_later(qn_buffer *buffer, uint64_t offset, const void *from,
+                                 uint64_t bytes)
 {
     return write_range(buffer, offset, from, bytes, CL_FALSE);
 }
@@ -121,8 +125,8 @@ qn_status qn__buffer_read(qn_buffer *buffer, uint64_t offset, void *to, uint64_t
 {
     QN_TRY(check_range(buffer, offset, bytes));
     if (bytes == 0) return QN_OK;
-    QN_CL(buffer->device, clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_TRUE, offset, bytes, to,
-                                              0, NULL, NULL));
+    QN_CL(buffer->device, clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_TRUE,
+                                              offset, bytes, to, 0, NULL, NULL));
     return QN_OK;
 }
 
@@ -131,8 +135,8 @@ qn_status qn__buffer_fill(qn_buffer *buffer, uint64_t offset, uint64_t bytes, co
 {
     QN_TRY(check_range(buffer, offset, bytes));
     if (bytes == 0) return QN_OK;
-    QN_CL(buffer->device, clEnqueueFillBuffer(buffer->device->queue, buffer->memory, pattern, pattern_bytes,
-                                              offset, bytes, 0, NULL, NULL));
+    QN_CL(buffer->device, clEnqueueFillBuffer(buffer->device->queue, buffer->memory, pattern,
+                                              pattern_bytes, offset, bytes, 0, NULL, NULL));
     return QN_OK;
 }
 
@@ -142,7 +146,7 @@ qn_status qn__buffer_copy(qn_buffer *to, uint64_t to_offset, qn_buffer *from, ui
     QN_TRY(check_range(to, to_offset, bytes));
     QN_TRY(check_range(from, from_offset, bytes));
     if (bytes == 0) return QN_OK;
-    QN_CL(to->device, clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, from_offset, to_offset,
-                                          bytes, 0, NULL, NULL));
+    QN_CL(to->device, clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, from_offset,
+                                          to_offset, bytes, 0, NULL, NULL));
     return QN_OK;
 }

@@ -40,8 +40,7 @@ uint64_t qn__caps_key(const qn_caps *caps)
 /* The record's plain fields, once, for writing and for reading. */
 #define STRINGS(F)                                                                                 \
     F(name) F(vendor) F(driver) F(version) F(c_version) F(platform) F(platform_version)
-#define SIZES(F)                                                                                   \
-    F(global_bytes) F(max_alloc_bytes) F(local_bytes) F(max_group) F(base_align_bytes)
+#define SIZES(F) F(global_bytes) F(max_alloc_bytes) F(local_bytes) F(max_group) F(base_align_bytes)
 #define FLAGS(F)                                                                                   \
     F(software_rasteriser) F(local_is_dedicated) F(fma) F(fp16) F(fp64) F(unified_memory)
 
@@ -63,7 +62,8 @@ json_t *qn__caps_to_json(const qn_caps *caps)
 #undef F
     json_t *quirks = json_array();
     for (int i = 0; i < QN_QUIRK_COUNT; i++)
-        if (qn__quirk(caps, (qn_quirk_id)i)) json_array_append_new(quirks, json_string(quirk_names[i]));
+        if (qn__quirk(caps, (qn_quirk_id)i))
+            json_array_append_new(quirks, json_string(quirk_names[i]));
     json_object_set_new(record, "quirks", quirks);
     json_t *probes = json_object();
     for (int i = 0; i < QN_PROBE_COUNT; i++)
@@ -104,7 +104,8 @@ static qn_status read_lists(const json_t *record, const char *origin, qn_caps *c
     size_t index;
     const json_t *value;
     const char *word;
-    json_array_foreach(json_object_get(record, "quirks"), index, value) {
+    json_array_foreach(json_object_get(record, "quirks"), index, value)
+    {
         const char *name = json_string_value(value);
         int quirk = name ? find_word(name, quirk_names, QN_QUIRK_COUNT) : -1;
         if (quirk >= 0) caps->quirks |= 1u << quirk;
@@ -115,8 +116,10 @@ static qn_status read_lists(const json_t *record, const char *origin, qn_caps *c
         QN_TRY(qn__json_string(probes, origin, probe_names[i], false, &word));
         int verdict = find_word(word, verdict_names, 3);
         if (verdict < 0)
-            return qn__fail(QN_BAD_DATA, "%s: probe \"%s\" is \"%s\"; it must be unknown, proven "
-                            "or refuted", origin, probe_names[i], word);
+            return qn__fail(QN_BAD_DATA,
+                            "%s: probe \"%s\" is \"%s\"; it must be unknown, proven "
+                            "or refuted",
+                            origin, probe_names[i], word);
         caps->probe[i] = (qn_verdict)verdict;
     }
     return QN_OK;
@@ -126,8 +129,10 @@ qn_status qn__caps_from_json(const json_t *record, const char *origin, qn_caps *
 {
     *caps = (qn_caps){0};
     if (!json_is_object(record))
-        return qn__fail(QN_BAD_DATA, "%s: a capability record is a JSON object; write one with "
-                        "`quernel devices --json`", origin);
+        return qn__fail(QN_BAD_DATA,
+                        "%s: a capability record is a JSON object; write one with "
+                        "`quernel devices --json`",
+                        origin);
 #define F(field) QN_TRY(read_string(record, origin, #field, caps->field, sizeof caps->field));
     STRINGS(F)
 #undef F
@@ -141,7 +146,8 @@ qn_status qn__caps_from_json(const json_t *record, const char *origin, qn_caps *
     QN_TRY(qn__json_string(record, origin, "type", true, &word));
     int type = find_word(word, type_names, 3);
     if (type < 0)
-        return qn__fail(QN_BAD_DATA, "%s: type \"%s\" is not cpu, gpu or accelerator", origin, word);
+        return qn__fail(QN_BAD_DATA, "%s: type \"%s\" is not cpu, gpu or accelerator", origin,
+                        word);
     caps->type = (qn_device_type)type;
     int64_t units = 0, clock = 0;
     QN_TRY(qn__json_i64(record, origin, "compute_units", true, 1, 1 << 20, &units));

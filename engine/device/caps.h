@@ -1,5 +1,5 @@
-/* The capability record: everything a choice may depend on. Written by `quernel devices --json`, read by
- * plans for devices that are not there. */
+/* The capability record: everything a choice may depend on. Written by `quernel devices --json`,
+ * read by plans for devices that are not there. */
 #ifndef QN_DEVICE_CAPS_H
 #define QN_DEVICE_CAPS_H
 
@@ -51,8 +51,8 @@ typedef struct qn_caps {
     bool unified_memory;
     uint32_t quirks; /* bit qn_quirk_id */
     qn_verdict probe[QN_PROBE_COUNT];
-    double peak_gflops;  /* 0: not measured */
-    double peak_gbytes;  /* GB/s; 0: not measured */
+    double peak_gflops; /* 0: not measured */
+    double peak_gbytes; /* GB/s; 0: not measured */
 } qn_caps;
 
 static inline bool qn__proven(const qn_caps *caps, qn_probe_id probe)

@@ -13,8 +13,9 @@ const qn_caps *qn__device_caps(const qn_device *device);
 
 typedef struct qn_buffer qn_buffer;
 
-/* Touched when made, so that "out of memory" comes here: QN_OUT_OF_DEVICE_MEMORY says how much was asked and
- * how much there is. Zero-filled. bytes <= caps->max_alloc_bytes. `what` is for messages. */
+/* Touched when made, so that "out of memory" comes here: QN_OUT_OF_DEVICE_MEMORY says how much was
+ * asked and how much there is. Zero-filled. bytes <= caps->max_alloc_bytes. `what` is for messages.
+ */
 qn_status qn__buffer_create(qn_device *device, uint64_t bytes, const char *what,
                             qn_buffer **buffer) QN_MUST_USE;
 void qn__buffer_destroy(qn_buffer **buffer);
@@ -25,7 +26,8 @@ qn_status qn__buffer_write(qn_buffer *buffer, uint64_t offset, const void *from,
                            uint64_t bytes) QN_MUST_USE;
 qn_status qn__buffer_read(qn_buffer *buffer, uint64_t offset, void *to, uint64_t bytes) QN_MUST_USE;
 /* Enqueued: `from` must stay as it is until the queue has passed it. */
-qn_status qn__buffer_write_later(qn_buffer *buffer, uint64_t offset, const void *from, uint64_t bytes) QN_MUST_USE;
+qn_status qn__buffer_write_later(qn_buffer *buffer, uint64_t offset, const void *from,
+                                 uint64_t bytes) QN_MUST_USE;
 /* Enqueued: `pattern` of 1, 2, 4, 8 or 16 bytes repeated. */
 qn_status qn__buffer_fill(qn_buffer *buffer, uint64_t offset, uint64_t bytes, const void *pattern,
                           size_t pattern_bytes) QN_MUST_USE;
@@ -54,8 +56,8 @@ enum { QN_MAX_LAUNCH_DIMS = 3 };
 qn_status qn__kernel_arg(qn_kernel *kernel, int index, size_t bytes, const void *value) QN_MUST_USE;
 qn_status qn__kernel_arg_buffer(qn_kernel *kernel, int index, const qn_buffer *buffer) QN_MUST_USE;
 
-/* Enqueue groups[i] work-groups of local[i] items. Explicit and constant local sizes only. tag: any number, to
- * find the time again when profiling. */
+/* Enqueue groups[i] work-groups of local[i] items. Explicit and constant local sizes only. tag: any
+ * number, to find the time again when profiling. */
 qn_status qn__device_launch(qn_device *device, qn_kernel *kernel, int dims, const size_t *groups,
                             const size_t *local, int tag) QN_MUST_USE;
 /* Send what is enqueued to the device, without waiting. */
@@ -74,7 +76,8 @@ qn_status qn__device_times(qn_device *device, void (*fn)(void *user, int tag, do
 
 /* NULL when SGEMM through CLBlast can be used, else why not. */
 const char *qn__clblast_refuse(void);
-/* C = alpha op(A) op(B) + beta C, row-major, offsets and leading dimensions in elements; no workspace is kept by us. */
+/* C = alpha op(A) op(B) + beta C, row-major, offsets and leading dimensions in elements; no
+ * workspace is kept by us. */
 typedef struct qn_gemm {
     bool trans_a, trans_b;
     int64_t m, n, k;
@@ -84,7 +87,8 @@ typedef struct qn_gemm {
     float beta;
     qn_buffer *workspace; /* NULL: none */
 } qn_gemm;
-qn_status qn__clblast_workspace(qn_device *device, const qn_gemm *gemm, uint64_t *bytes) QN_MUST_USE;
+qn_status qn__clblast_workspace(qn_device *device, const qn_gemm *gemm,
+                                uint64_t *bytes) QN_MUST_USE;
 qn_status qn__clblast_sgemm(qn_device *device, const qn_gemm *gemm) QN_MUST_USE;
 
 #endif

@@ -26,7 +26,8 @@ static void device_text(cl_device_id id, cl_device_info what, char *text, size_t
 {
     size_t got = 0;
     char long_text[8192] = "";
-    if (clGetDeviceInfo(id, what, sizeof long_text, long_text, &got) != CL_SUCCESS) long_text[0] = 0;
+    if (clGetDeviceInfo(id, what, sizeof long_text, long_text, &got) != CL_SUCCESS)
+        long_text[0] = 0;
     snprintf(text, bytes, "%.*s", (int)bytes - 1, long_text);
 }
 
@@ -55,7 +56,8 @@ static void describe(qn_found *found)
     device_text(id, CL_DEVICE_VERSION, caps->version, sizeof caps->version);
     device_text(id, CL_DEVICE_OPENCL_C_VERSION, caps->c_version, sizeof caps->c_version);
     device_text(id, CL_DEVICE_EXTENSIONS, extensions, sizeof extensions);
-    clGetPlatformInfo(found->platform, CL_PLATFORM_NAME, sizeof caps->platform, caps->platform, NULL);
+    clGetPlatformInfo(found->platform, CL_PLATFORM_NAME, sizeof caps->platform, caps->platform,
+                      NULL);
     clGetPlatformInfo(found->platform, CL_PLATFORM_VERSION, sizeof caps->platform_version,
                       caps->platform_version, NULL);
     uint64_t type = device_u64(id, CL_DEVICE_TYPE);
@@ -78,7 +80,8 @@ static void describe(qn_found *found)
     caps->fp64 = strstr(extensions, "cl_khr_fp64") != NULL;
     caps->unified_memory = device_u32(id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
     for (size_t i = 0; i < sizeof quirk_rows / sizeof quirk_rows[0]; i++)
-        if (strstr(caps->platform, quirk_rows[i].platform) && strstr(caps->name, quirk_rows[i].device))
+        if (strstr(caps->platform, quirk_rows[i].platform) &&
+            strstr(caps->name, quirk_rows[i].device))
             caps->quirks |= 1u << quirk_rows[i].quirk;
     caps->software_rasteriser = qn__quirk(caps, QN_QUIRK_RASTERISER);
 }
@@ -128,31 +131,39 @@ void qn__advice(json_t *lines, int found_count)
     const char *folder = getenv("OCL_ICD_VENDORS");
     char pattern[4096];
     glob_t icds = {0}, nodes = {0};
-    snprintf(pattern, sizeof pattern, "%s/*.icd", folder && *folder ? folder : "/etc/OpenCL/vendors");
+    snprintf(pattern, sizeof pattern, "%s/*.icd",
+             folder && *folder ? folder : "/etc/OpenCL/vendors");
     glob(pattern, 0, NULL, &icds);
     if (found_count == 0 && icds.gl_pathc == 0)
-        json_array_append_new(lines, json_sprintf(
-            "no OpenCL driver is registered (%s matches nothing): for this CPU, `apt install pocl-opencl-icd`",
-            pattern));
+        json_array_append_new(lines,
+                              json_sprintf("no OpenCL driver is registered (%s matches nothing): "
+                                           "for this CPU, `apt install pocl-opencl-icd`",
+                                           pattern));
     else if (found_count == 0)
-        json_array_append_new(lines, json_sprintf(
-            "%zu driver file(s) match %s, yet none shows a device: see docs/drivers.md", icds.gl_pathc,
-            pattern));
+        json_array_append_new(
+            lines, json_sprintf(
+                       "%zu driver file(s) match %s, yet none shows a device: see docs/drivers.md",
+                       icds.gl_pathc, pattern));
     globfree(&icds);
     glob("/dev/dri/renderD*", 0, NULL, &nodes);
     for (size_t i = 0; i < nodes.gl_pathc; i++)
         if (access(nodes.gl_pathv[i], R_OK | W_OK) != 0)
-            json_array_append_new(lines, json_sprintf(
-                "you may not open %s: `sudo usermod -aG render,video $USER`, then log in again",
-                nodes.gl_pathv[i]));
+            json_array_append_new(
+                lines,
+                json_sprintf(
+                    "you may not open %s: `sudo usermod -aG render,video $USER`, then log in again",
+                    nodes.gl_pathv[i]));
     bool gpu_node = nodes.gl_pathc > 0;
     globfree(&nodes);
     if (gpu_node || access("/dev/nvidiactl", F_OK) == 0 || access("/dev/kfd", F_OK) == 0)
-        json_array_append_new(lines, json_string(
-            "a GPU is here; drivers: Intel `intel-opencl-icd`, NVIDIA `nvidia-opencl-icd`, AMD "
-            "`rocm-opencl-icd` or `mesa-opencl-icd` (rusticl), see docs/drivers.md"));
+        json_array_append_new(
+            lines,
+            json_string(
+                "a GPU is here; drivers: Intel `intel-opencl-icd`, NVIDIA `nvidia-opencl-icd`, AMD "
+                "`rocm-opencl-icd` or `mesa-opencl-icd` (rusticl), see docs/drivers.md"));
     else if (found_count == 0)
-        json_array_append_new(lines, json_string("no GPU device file is there (/dev/dri, /dev/nvidiactl)"));
+        json_array_append_new(
+            lines, json_string("no GPU device file is there (/dev/dri, /dev/nvidiactl)"));
 }
 
 static qn_status fail_listing(const qn_found *found, int count, const char *problem)
@@ -163,7 +174,8 @@ static qn_status fail_listing(const qn_found *found, int count, const char *prob
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%d: %s (%s)", i ? "; " : "", i,
                                  found[i].caps.name, qn__device_type_name(found[i].caps.type));
     if (count > 0)
-        return qn__fail(QN_NO_DEVICE, "%s. Devices here: %s. `quernel devices` shows more", problem, list);
+        return qn__fail(QN_NO_DEVICE, "%s. Devices here: %s. `quernel devices` shows more", problem,
+                        list);
     json_t *lines = json_array();
     qn__advice(lines, count);
     const char *first = json_string_value(json_array_get(lines, 0));
@@ -198,7 +210,8 @@ qn_status qn__select(const qn_found *found, int count, const char *selector, int
     for (int i = 0; i < count; i++) {
         if (chosen && !matches(&found[i], i, selector)) continue;
         if (!chosen && rank_of(&found[i].caps) < 0) continue;
-        if (best < 0 || (rank_of(&found[i].caps) > rank_of(&found[best].caps) && !(chosen && isdigit((unsigned char)*selector))))
+        if (best < 0 || (rank_of(&found[i].caps) > rank_of(&found[best].caps) &&
+                         !(chosen && isdigit((unsigned char)*selector))))
             best = i;
     }
     if (best < 0) {
@@ -209,7 +222,8 @@ qn_status qn__select(const qn_found *found, int count, const char *selector, int
     }
     *index = best;
     if (chosen) snprintf(why, why_bytes, "selected by \"%s\"", selector);
-    else snprintf(why, why_bytes, "the first %s; software rasterisers are never the default",
-                  qn__device_type_name(found[best].caps.type));
+    else
+        snprintf(why, why_bytes, "the first %s; software rasterisers are never the default",
+                 qn__device_type_name(found[best].caps.type));
     return QN_OK;
 }

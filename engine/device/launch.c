@@ -44,10 +44,11 @@ qn_status qn__device_launch(qn_device *device, qn_kernel *kernel, int dims, cons
         if (groups[i] == 0) return QN_OK; /* nothing to do */
         global[i] = groups[i] * local[i];
     }
-    cl_int code = clEnqueueNDRangeKernel(device->queue, kernel->kernel, (cl_uint)dims, NULL, global, local, 0,
-                                         NULL, device->profile ? &event : NULL);
+    cl_int code = clEnqueueNDRangeKernel(device->queue, kernel->kernel, (cl_uint)dims, NULL, global,
+                                         local, 0, NULL, device->profile ? &event : NULL);
     if (code != CL_SUCCESS)
-        return qn__wrap(qn__cl_fail(code, "clEnqueueNDRangeKernel", device->caps.name), "%s: ", kernel->name);
+        return qn__wrap(qn__cl_fail(code, "clEnqueueNDRangeKernel", device->caps.name),
+                        "%s: ", kernel->name);
     return device->profile ? remember(device, event, tag) : QN_OK;
 }
 
@@ -68,7 +69,8 @@ bool qn__device_profiles(const qn_device *device)
     return device->profile;
 }
 
-qn_status qn__device_times(qn_device *device, void (*fn)(void *user, int tag, double seconds), void *user)
+qn_status qn__device_times(qn_device *device, void (*fn)(void *user, int tag, double seconds),
+                           void *user)
 {
     QN_TRY(qn__device_finish(device));
     for (int i = 0; i < device->launch_count; i++) {

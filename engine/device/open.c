@@ -9,16 +9,34 @@ static const struct {
     cl_int code;
     const char *name;
 } code_names[] = {
-    {-1, "CL_DEVICE_NOT_FOUND"}, {-2, "CL_DEVICE_NOT_AVAILABLE"}, {-3, "CL_COMPILER_NOT_AVAILABLE"},
-    {-4, "CL_MEM_OBJECT_ALLOCATION_FAILURE"}, {-5, "CL_OUT_OF_RESOURCES"},
-    {-6, "CL_OUT_OF_HOST_MEMORY"}, {-7, "CL_PROFILING_INFO_NOT_AVAILABLE"}, {-11, "CL_BUILD_PROGRAM_FAILURE"},
-    {-14, "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"}, {-30, "CL_INVALID_VALUE"},
-    {-33, "CL_INVALID_DEVICE"}, {-34, "CL_INVALID_CONTEXT"}, {-36, "CL_INVALID_COMMAND_QUEUE"},
-    {-38, "CL_INVALID_MEM_OBJECT"}, {-42, "CL_INVALID_BINARY"}, {-43, "CL_INVALID_BUILD_OPTIONS"},
-    {-44, "CL_INVALID_PROGRAM"}, {-45, "CL_INVALID_PROGRAM_EXECUTABLE"}, {-46, "CL_INVALID_KERNEL_NAME"},
-    {-48, "CL_INVALID_KERNEL"}, {-49, "CL_INVALID_ARG_INDEX"}, {-50, "CL_INVALID_ARG_VALUE"},
-    {-51, "CL_INVALID_ARG_SIZE"}, {-52, "CL_INVALID_KERNEL_ARGS"}, {-54, "CL_INVALID_WORK_GROUP_SIZE"},
-    {-55, "CL_INVALID_WORK_ITEM_SIZE"}, {-61, "CL_INVALID_BUFFER_SIZE"}, {-63, "CL_INVALID_GLOBAL_WORK_SIZE"},
+    {-1, "CL_DEVICE_NOT_FOUND"},
+    {-2, "CL_DEVICE_NOT_AVAILABLE"},
+    {-3, "CL_COMPILER_NOT_AVAILABLE"},
+    {-4, "CL_MEM_OBJECT_ALLOCATION_FAILURE"},
+    {-5, "CL_OUT_OF_RESOURCES"},
+    {-6, "CL_OUT_OF_HOST_MEMORY"},
+    {-7, "CL_PROFILING_INFO_NOT_AVAILABLE"},
+    {-11, "CL_BUILD_PROGRAM_FAILURE"},
+    {-14, "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"},
+    {-30, "CL_INVALID_VALUE"},
+    {-33, "CL_INVALID_DEVICE"},
+    {-34, "CL_INVALID_CONTEXT"},
+    {-36, "CL_INVALID_COMMAND_QUEUE"},
+    {-38, "CL_INVALID_MEM_OBJECT"},
+    {-42, "CL_INVALID_BINARY"},
+    {-43, "CL_INVALID_BUILD_OPTIONS"},
+    {-44, "CL_INVALID_PROGRAM"},
+    {-45, "CL_INVALID_PROGRAM_EXECUTABLE"},
+    {-46, "CL_INVALID_KERNEL_NAME"},
+    {-48, "CL_INVALID_KERNEL"},
+    {-49, "CL_INVALID_ARG_INDEX"},
+    {-50, "CL_INVALID_ARG_VALUE"},
+    {-51, "CL_INVALID_ARG_SIZE"},
+    {-52, "CL_INVALID_KERNEL_ARGS"},
+    {-54, "CL_INVALID_WORK_GROUP_SIZE"},
+    {-55, "CL_INVALID_WORK_ITEM_SIZE"},
+    {-61, "CL_INVALID_BUFFER_SIZE"},
+    {-63, "CL_INVALID_GLOBAL_WORK_SIZE"},
     {-1001, "CL_PLATFORM_NOT_FOUND_KHR"},
 };
 
@@ -39,7 +57,9 @@ qn_status qn__cl_fail(cl_int code, const char *call, const char *device_name)
     bool lost = code == CL_DEVICE_NOT_AVAILABLE || code == CL_INVALID_COMMAND_QUEUE;
     int length = 0; /* the call's name without its arguments */
     while (call[length] && call[length] != '(') length++;
-    return qn__fail(memory ? QN_OUT_OF_DEVICE_MEMORY : lost ? QN_NO_DEVICE : QN_INTERNAL,
+    return qn__fail(memory ? QN_OUT_OF_DEVICE_MEMORY
+                    : lost ? QN_NO_DEVICE
+                           : QN_INTERNAL,
                     "%s: %.*s failed: %s", device_name, length, call, qn__cl_text(code));
 }
 
@@ -52,15 +72,18 @@ qn_status qn__device_open_found(const qn_found *found, bool profile, qn_device *
     d->id = found->id;
     d->caps = found->caps;
     d->profile = profile;
-    cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)found->platform, 0};
+    cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
+                                          (cl_context_properties)found->platform, 0};
     d->context = clCreateContext(properties, 1, &d->id, NULL, NULL, &code);
     if (code != CL_SUCCESS) {
         free(d);
         return qn__cl_fail(code, "clCreateContext", found->caps.name);
     }
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* the only call OpenCL 1.2 devices have */
-    d->queue = clCreateCommandQueue(d->context, d->id, profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+#pragma GCC diagnostic ignored                                                                     \
+    "-Wdeprecated-declarations" /* the only call OpenCL 1.2 devices have */
+    d->queue =
+        clCreateCommandQueue(d->context, d->id, profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
 #pragma GCC diagnostic pop
     if (code != CL_SUCCESS) {
         qn_device_close(&d);
@@ -84,8 +107,8 @@ qn_status qn_device_open(const qn_device_options *options, qn_device **device)
     char why[128];
     *device = NULL;
     if (!options) options = &defaults;
-    QN_CHECK(options->size == sizeof *options, "qn_device_options.size is %u, this library's is %zu",
-             options->size, sizeof *options);
+    QN_CHECK(options->size == sizeof *options,
+             "qn_device_options.size is %u, this library's is %zu", options->size, sizeof *options);
     QN_TRY(qn__discover(&found, &count));
     qn_status status = qn__select(found, count, options->selector, &index, why, sizeof why);
     if (status == QN_OK) status = qn__probe_all(&found[index].caps, index);
@@ -166,8 +189,7 @@ static void add_record(json_t *list, const qn_found *found, int index, bool meas
         if (qn__device_open_found(&row, false, &device) == QN_OK &&
             qn_device_measure(device, &peaks) == QN_OK)
             row.caps = device->caps;
-        else
-            problem = qn_last_error();
+        else problem = qn_last_error();
         qn_device_close(&device);
     }
     json_t *record = qn__caps_to_json(&row.caps);

@@ -68,13 +68,15 @@ typedef struct qn_found {
 } qn_found;
 qn_status qn__discover(qn_found **found, int *count) QN_MUST_USE;
 /* Index in found, and why; QN_NO_DEVICE with advice. */
-qn_status qn__select(const qn_found *found, int count, const char *selector, int *index,
-                     char *why, size_t why_bytes) QN_MUST_USE;
+qn_status qn__select(const qn_found *found, int count, const char *selector, int *index, char *why,
+                     size_t why_bytes) QN_MUST_USE;
 
 /* Open a found device; probes are not run. */
-qn_status qn__device_open_found(const qn_found *found, bool profile, qn_device **device) QN_MUST_USE;
+qn_status qn__device_open_found(const qn_found *found, bool profile,
+                                qn_device **device) QN_MUST_USE;
 
-/* Fill caps->probe from the cache, or by helper processes. index: position in the discovery order. */
+/* Fill caps->probe from the cache, or by helper processes. index: position in the discovery order.
+ */
 qn_status qn__probe_all(qn_caps *caps, int index) QN_MUST_USE;
 /* In the helper: run one probe on an open device. */
 qn_verdict qn__probe_run(qn_device *device, qn_probe_id probe);

@@ -30,8 +30,7 @@ typedef struct host_part {
 } host_part;
 
 #if defined(__x86_64__)
-__attribute__((target("avx512f,fma")))
-static void host_loop_512(host_part *part)
+__attribute__((target("avx512f,fma"))) static void host_loop_512(host_part *part)
 {
     vector16 x[CHAINS], a = part->a - (vector16){0}, b = part->b - (vector16){0};
     for (int j = 0; j < CHAINS; j++) x[j] = a + (float)j;
@@ -90,7 +89,8 @@ static double host_gflops(int threads, int rounds)
 
 /* ---- the device ---- */
 
-static qn_status time_launch(qn_device *device, qn_kernel *kernel, size_t items, size_t local, double *best)
+static qn_status time_launch(qn_device *device, qn_kernel *kernel, size_t items, size_t local,
+                             double *best)
 {
     size_t groups = items / local;
     QN_TRY(qn__device_launch(device, kernel, 1, &groups, &local, 0)); /* warm */
@@ -116,8 +116,8 @@ static qn_status set_args(qn_kernel *kernel, const qn_buffer *out, const qn_buff
     return qn__kernel_arg(kernel, 3, sizeof zero, &zero);
 }
 
-static qn_status measure_fma(qn_device *device, qn_buffer *out, bool wide, size_t items, double *gflops,
-                             int *rounds_used)
+static qn_status measure_fma(qn_device *device, qn_buffer *out, bool wide, size_t items,
+                             double *gflops, int *rounds_used)
 {
     char options[64];
     qn_kernel *kernel;
@@ -139,14 +139,16 @@ static qn_status measure_fma(qn_device *device, qn_buffer *out, bool wide, size_
     return QN_OK;
 }
 
-static qn_status measure_read(qn_device *device, qn_buffer *out, bool wide, size_t items, double *gbytes)
+static qn_status measure_read(qn_device *device, qn_buffer *out, bool wide, size_t items,
+                              double *gbytes)
 {
     char options[64];
     qn_kernel *kernel;
     qn_buffer *data;
     double took = 0;
     uint64_t bytes = 512u << 20;
-    while (bytes > (8u << 20) && (bytes > device->caps.max_alloc_bytes || bytes > device->caps.global_bytes / 4))
+    while (bytes > (8u << 20) &&
+           (bytes > device->caps.max_alloc_bytes || bytes > device->caps.global_bytes / 4))
         bytes /= 2;
     int width = wide ? 16 : 1;
     uint64_t vectors = bytes / 4 / (uint64_t)width;
@@ -186,7 +188,8 @@ bool qn__peaks_cached(qn_caps *caps)
 static void keep(const qn_caps *caps)
 {
     char *path = peaks_path(caps);
-    json_t *root = json_pack("{s:f,s:f}", "gflops", caps->peak_gflops, "gbytes_per_s", caps->peak_gbytes);
+    json_t *root =
+        json_pack("{s:f,s:f}", "gflops", caps->peak_gflops, "gbytes_per_s", caps->peak_gbytes);
     if (path && root && qn__json_save(path, root) != QN_OK)
         qn__log(QN_LOG_WARN, "peaks not kept: %s", qn_last_error());
     json_decref(root);

@@ -1,5 +1,6 @@
-/* Probes: what a device can do is found by running a kernel and checking its numbers. The first run happens in a
- * helper process, because a wrong guess can kill the process; verdicts are kept a device, driver and source. */
+/* Probes: what a device can do is found by running a kernel and checking its numbers. The first run
+ * happens in a helper process, because a wrong guess can kill the process; verdicts are kept a
+ * device, driver and source. */
 #include "device/opencl.h"
 
 #include "base/fs.h"
@@ -74,7 +75,8 @@ static bool prove_basic(qn_device *device, float data[4][ITEMS])
 static bool prove_vector16(qn_device *device, float data[4][ITEMS])
 {
     float want[ITEMS];
-    for (int i = 0; i < ITEMS; i++) { /* a * b is just not c: only a fused result keeps the difference */
+    for (int i = 0; i < ITEMS;
+         i++) { /* a * b is just not c: only a fused result keeps the difference */
         data[1][i] = 1.0f + (float)(i + 1) * 0x1p-20f;
         data[2][i] = 1.0f - (float)(i + 3) * 0x1p-21f;
         data[3][i] = -data[1][i] * data[2][i];
@@ -96,7 +98,8 @@ static bool prove_local(qn_device *device, float data[4][ITEMS])
 static bool prove_half(qn_device *device, float data[4][ITEMS])
 {
     for (int i = 0; i < ITEMS; i++)
-        data[2][i] = (i % 2 ? -1.0f : 1.0f) * ldexpf(1.0f + (float)(i * 37 % 255) / 255.0f, i % 48 - 30);
+        data[2][i] =
+            (i % 2 ? -1.0f : 1.0f) * ldexpf(1.0f + (float)(i * 37 % 255) / 255.0f, i % 48 - 30);
     if (run_kernel(device, QN_PROBE_HALF, data, 3, false, ITEMS / 64, 64) != QN_OK) return false;
     for (int i = 0; i < ITEMS; i++)
         if (data[0][i] != qn__f16_to_f32(qn__f32_to_f16(data[2][i]))) return false;
@@ -131,7 +134,8 @@ static bool find_helper(char *path, size_t bytes)
     if (length > 0) {
         self[length] = 0;
         char *slash = strrchr(self, '/');
-        const char *places[] = {"quernel-probe", "../quernel-probe", "../libexec/quernel/quernel-probe"};
+        const char *places[] = {"quernel-probe", "../quernel-probe",
+                                "../libexec/quernel/quernel-probe"};
         for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
             snprintf(path, bytes, "%.*s/%s", (int)(slash - self), self, places[i]);
             if (access(path, X_OK) == 0) return true;
@@ -142,7 +146,8 @@ static bool find_helper(char *path, size_t bytes)
         const char *places[] = {"quernel-probe", "../libexec/quernel/quernel-probe",
                                 "../../libexec/quernel/quernel-probe"};
         for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
-            snprintf(path, bytes, "%.*s/%s", (int)(slash - info.dli_fname), info.dli_fname, places[i]);
+            snprintf(path, bytes, "%.*s/%s", (int)(slash - info.dli_fname), info.dli_fname,
+                     places[i]);
             if (access(path, X_OK) == 0) return true;
         }
     }
@@ -150,7 +155,8 @@ static bool find_helper(char *path, size_t bytes)
     return access(path, X_OK) == 0;
 }
 
-/* Run the helper for one probe: what it printed decides; silence, a crash or a hang is a refutation. */
+/* Run the helper for one probe: what it printed decides; silence, a crash or a hang is a
+ * refutation. */
 static qn_verdict ask_helper(const char *helper, int index, qn_probe_id probe)
 {
     int ends[2];
@@ -213,7 +219,8 @@ static bool load_verdicts(const char *path, qn_caps *caps)
     if (!path || !qn__is_file(path) || qn__json_load(path, &root) != QN_OK) return false;
     for (int i = 0; i < QN_PROBE_COUNT; i++) {
         int64_t verdict = 0;
-        if (qn__json_i64(root, path, probes[i].name, true, QN_PROVEN, QN_REFUTED, &verdict) != QN_OK)
+        if (qn__json_i64(root, path, probes[i].name, true, QN_PROVEN, QN_REFUTED, &verdict) !=
+            QN_OK)
             whole = false;
         caps->probe[i] = (qn_verdict)verdict;
     }
@@ -240,7 +247,8 @@ qn_status qn__probe_all(qn_caps *caps, int index)
     if (!load_verdicts(path, caps)) {
         bool there = find_helper(helper, sizeof helper);
         if (!there)
-            qn__log(QN_LOG_WARN, "quernel-probe was not found (set QN_PROBE to its path): only plain kernels are used");
+            qn__log(QN_LOG_WARN, "quernel-probe was not found (set QN_PROBE to its path): only "
+                                 "plain kernels are used");
         for (int i = 0; i < QN_PROBE_COUNT; i++) {
             caps->probe[i] = there ? ask_helper(helper, index, (qn_probe_id)i) : QN_UNKNOWN;
             qn__log(QN_LOG_VERBOSE, "probe %s on %s: %s", probes[i].name, caps->name,
@@ -266,7 +274,8 @@ int qn_probe_main(int argc, char **argv)
     for (int i = 0; i < QN_PROBE_COUNT; i++) {
         if (strcmp(argv[2], probes[i].name) != 0) continue;
         if (qn__device_open_found(&found[index], false, &device) != QN_OK) return 69;
-        const char *word = qn__probe_run(device, (qn_probe_id)i) == QN_PROVEN ? "proven\n" : "refuted\n";
+        const char *word =
+            qn__probe_run(device, (qn_probe_id)i) == QN_PROVEN ? "proven\n" : "refuted\n";
         if (write(STDOUT_FILENO, word, strlen(word)) < 0) return 71;
         qn_device_close(&device);
         free(found);

@@ -1,5 +1,5 @@
-/* Kernel sources, programs, and their caches: in the process by (file, options), on disk by everything a
- * binary depends on. */
+/* Kernel sources, programs, and their caches: in the process by (file, options), on disk by
+ * everything a binary depends on. */
 #include "device/opencl.h"
 
 #include "base/fs.h"
@@ -17,7 +17,8 @@
 
 enum { MAX_INCLUDE_DEPTH = 8, MAX_INCLUDES = 64 };
 
-/* One file's text: from $QN_KERNEL_DIR if set and there, else from the library. The caller frees. */
+/* One file's text: from $QN_KERNEL_DIR if set and there, else from the library. The caller frees.
+ */
 static qn_status load_file(const char *name, char **text)
 {
     const char *folder = getenv("QN_KERNEL_DIR");
@@ -56,7 +57,8 @@ static bool seen_before(include_set *seen, const char *name)
 static qn_status expand(const char *name, int depth, include_set *seen, qn_str *out)
 {
     char *text;
-    if (depth > MAX_INCLUDE_DEPTH) return qn__fail(QN_INTERNAL, "%s: includes nest too deeply", name);
+    if (depth > MAX_INCLUDE_DEPTH)
+        return qn__fail(QN_INTERNAL, "%s: includes nest too deeply", name);
     QN_TRY(load_file(name, &text));
     if (!strstr(text, "#pragma quernel repeat") && seen_before(seen, name)) {
         free(text);
@@ -100,7 +102,8 @@ qn_status qn__kernel_source(const char *file, char **source)
     return QN_OK;
 }
 
-/* ---- binaries on disk: "<cache>/programs/<key>.bin", magic, key, bytes, checksum, then the binary ---- */
+/* ---- binaries on disk: "<cache>/programs/<key>.bin", magic, key, bytes, checksum, then the binary
+ * ---- */
 
 typedef struct binary_header {
     char magic[8];
@@ -129,16 +132,19 @@ static cl_program load_binary(qn_device *device, uint64_t key, const char *optio
     size_t bytes = 0;
     cl_program program = NULL;
     binary_header header;
-    if (path && qn__is_file(path) && qn__file_read(path, &file, &bytes) == QN_OK && bytes > sizeof header) {
+    if (path && qn__is_file(path) && qn__file_read(path, &file, &bytes) == QN_OK &&
+        bytes > sizeof header) {
         memcpy(&header, file, sizeof header);
         const unsigned char *binary = (const unsigned char *)file + sizeof header;
         size_t size = bytes - sizeof header;
         cl_int code = CL_INVALID_BINARY, one = 0;
-        if (memcmp(header.magic, binary_magic, 8) == 0 && header.key == key && header.bytes == size &&
-            header.checksum == qn__hash(binary, size))
-            program = clCreateProgramWithBinary(device->context, 1, &device->id, &size, &binary, &one, &code);
-        if (program && (code != CL_SUCCESS || one != CL_SUCCESS ||
-                        clBuildProgram(program, 1, &device->id, options, NULL, NULL) != CL_SUCCESS)) {
+        if (memcmp(header.magic, binary_magic, 8) == 0 && header.key == key &&
+            header.bytes == size && header.checksum == qn__hash(binary, size))
+            program = clCreateProgramWithBinary(device->context, 1, &device->id, &size, &binary,
+                                                &one, &code);
+        if (program &&
+            (code != CL_SUCCESS || one != CL_SUCCESS ||
+             clBuildProgram(program, 1, &device->id, options, NULL, NULL) != CL_SUCCESS)) {
             clReleaseProgram(program); /* a stale or foreign binary: build again from source */
             program = NULL;
         }
@@ -151,13 +157,15 @@ static cl_program load_binary(qn_device *device, uint64_t key, const char *optio
 static void save_binary(cl_program program, uint64_t key)
 {
     size_t bytes = 0;
-    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS ||
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) !=
+            CL_SUCCESS ||
         bytes == 0 || bytes > (size_t)1 << 28)
         return;
     unsigned char *file = malloc(sizeof(binary_header) + bytes);
     if (!file) return;
     unsigned char *binary = file + sizeof(binary_header);
-    if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS) {
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) ==
+        CL_SUCCESS) {
         binary_header header = {.key = key, .bytes = bytes, .checksum = qn__hash(binary, bytes)};
         memcpy(header.magic, binary_magic, 8);
         memcpy(file, &header, sizeof header);
@@ -182,7 +190,8 @@ static qn_status build_failed(qn_device *device, cl_program program, const char 
                     qn__cl_text(code), log);
 }
 
-/* A lock file, so that one process at a time builds where the driver's own cache cannot stand more. */
+/* A lock file, so that one process at a time builds where the driver's own cache cannot stand more.
+ */
 static int build_lock(const qn_device *device)
 {
     if (!qn__quirk(&device->caps, QN_QUIRK_BUILD_LOCK)) return -1;
@@ -198,7 +207,8 @@ static qn_status build(qn_device *device, const char *source, const char *option
 {
     cl_int code;
     *program = clCreateProgramWithSource(device->context, 1, &source, NULL, &code);
-    if (code != CL_SUCCESS) return qn__cl_fail(code, "clCreateProgramWithSource", device->caps.name);
+    if (code != CL_SUCCESS)
+        return qn__cl_fail(code, "clCreateProgramWithSource", device->caps.name);
     int lock = build_lock(device);
     code = clBuildProgram(*program, 1, &device->id, options, NULL, NULL);
     if (lock >= 0) close(lock);
@@ -209,12 +219,13 @@ static qn_status build(qn_device *device, const char *source, const char *option
     return status;
 }
 
-static qn_status make_program(qn_device *device, const char *file, const char *options, qn_program *made)
+static qn_status make_program(qn_device *device, const char *file, const char *options,
+                              qn_program *made)
 {
     char *source;
     char all_options[1024];
-    snprintf(all_options, sizeof all_options, "-cl-std=CL1.2 %s%s", device->caps.fma ? "-DQN_HAS_FMA=1 " : "",
-             options);
+    snprintf(all_options, sizeof all_options, "-cl-std=CL1.2 %s%s",
+             device->caps.fma ? "-DQN_HAS_FMA=1 " : "", options);
     QN_TRY(qn__kernel_source(file, &source));
     uint64_t key = qn__hash_seeded(source, strlen(source), qn__caps_key(&device->caps));
     key = qn__hash_seeded(all_options, strlen(all_options), key);
@@ -232,13 +243,15 @@ static qn_status make_program(qn_device *device, const char *file, const char *o
     return status;
 }
 
-static qn_status find_program(qn_device *device, const char *file, const char *options, qn_program **found)
+static qn_status find_program(qn_device *device, const char *file, const char *options,
+                              qn_program **found)
 {
     char key[1200];
     snprintf(key, sizeof key, "%s %s", file, options);
     uint64_t hash = qn__hash(key, strlen(key));
     for (int i = 0; i < device->program_count; i++) {
-        if (device->programs[i].key_hash != hash || strcmp(device->programs[i].key, key) != 0) continue;
+        if (device->programs[i].key_hash != hash || strcmp(device->programs[i].key, key) != 0)
+            continue;
         *found = &device->programs[i];
         return QN_OK;
     }
@@ -261,8 +274,8 @@ static qn_status find_program(qn_device *device, const char *file, const char *o
     return QN_OK;
 }
 
-qn_status qn__device_kernel(qn_device *device, const char *file, const char *options, const char *name,
-                            qn_kernel **kernel)
+qn_status qn__device_kernel(qn_device *device, const char *file, const char *options,
+                            const char *name, qn_kernel **kernel)
 {
     qn_program *program = NULL;
     cl_int code;
@@ -279,8 +292,8 @@ qn_status qn__device_kernel(qn_device *device, const char *file, const char *opt
     snprintf(made->kernel_name, sizeof made->kernel_name, "%s", name);
     made->kernel = clCreateKernel(program->program, name, &code);
     if (code != CL_SUCCESS) {
-        qn_status status = qn__fail(QN_INTERNAL, "%s: no kernel \"%s\" in %s: %s", device->caps.name, name,
-                                    file, qn__cl_text(code));
+        qn_status status = qn__fail(QN_INTERNAL, "%s: no kernel \"%s\" in %s: %s",
+                                    device->caps.name, name, file, qn__cl_text(code));
         free(made);
         return status;
     }

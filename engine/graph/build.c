@@ -39,7 +39,8 @@ static qn_status note(qn_graph *graph, qn_status status)
 qn_status qn_graph_status(const qn_graph *graph)
 {
     if (graph->status == QN_OK) return QN_OK;
-    return qn__fail(graph->status, "%s", graph->message ? graph->message : "building the graph failed");
+    return qn__fail(graph->status, "%s",
+                    graph->message ? graph->message : "building the graph failed");
 }
 
 qn_status qn__graph_new_tensor(qn_graph *graph, const qn_desc *desc, int *id)
@@ -54,7 +55,8 @@ qn_status qn__graph_new_tensor(qn_graph *graph, const qn_desc *desc, int *id)
     qn_tensor *tensor = calloc(1, sizeof *tensor);
     if (!tensor) return qn__fail(QN_OS_ERROR, "out of memory");
     *id = graph->tensor_count;
-    *tensor = (qn_tensor){.graph = graph, .id = *id, .desc = *desc, .root = *id, .store = -1, .grad = -1};
+    *tensor =
+        (qn_tensor){.graph = graph, .id = *id, .desc = *desc, .root = *id, .store = -1, .grad = -1};
     graph->tensors[graph->tensor_count++] = tensor;
     return QN_OK;
 }
@@ -70,10 +72,10 @@ qn_status qn__graph_new_node(qn_graph *graph, qn_node **node)
     }
     *node = &graph->nodes[graph->node_count++];
     memset(*node, 0, sizeof **node);
-    memset((*node)->in, -1, sizeof (*node)->in);
-    memset((*node)->out, -1, sizeof (*node)->out);
-    memset((*node)->dout, -1, sizeof (*node)->dout);
-    memset((*node)->din, -1, sizeof (*node)->din);
+    memset((*node)->in, -1, sizeof(*node)->in);
+    memset((*node)->out, -1, sizeof(*node)->out);
+    memset((*node)->dout, -1, sizeof(*node)->dout);
+    memset((*node)->din, -1, sizeof(*node)->din);
     (*node)->in_backward = graph->building_backward;
     return QN_OK;
 }
@@ -86,7 +88,8 @@ static qn_operand operand_of(const qn_graph *graph, int id)
 
 void qn__node_call(const qn_graph *graph, const qn_node *node, qn_call *call)
 {
-    *call = (qn_call){.op = qn__op((qn_op_id)node->op), .backward = node->backward, .caps = &graph->store->caps};
+    *call = (qn_call){
+        .op = qn__op((qn_op_id)node->op), .backward = node->backward, .caps = &graph->store->caps};
     memcpy(call->attr, node->attr, sizeof call->attr);
     for (int i = 0; i < QN_OP_MAX_IN; i++) call->in[i] = operand_of(graph, node->in[i]);
     for (int i = 0; i < QN_OP_MAX_OUT; i++) call->out[i] = operand_of(graph, node->out[i]);
@@ -114,8 +117,10 @@ static void share_storage(qn_graph *graph, int id, int with)
     graph->tensors[id]->store = graph->tensors[with]->store;
 }
 
-/* A product with an activation is built as two ops, which are differentiated; the fusing pass joins them again. */
-static qn_status emit_product_and_act(qn_graph *graph, const qn_attr *attr, const int *inputs, int count, int *output)
+/* A product with an activation is built as two ops, which are differentiated; the fusing pass joins
+ * them again. */
+static qn_status emit_product_and_act(qn_graph *graph, const qn_attr *attr, const int *inputs,
+                                      int count, int *output)
 {
     static const char *const acts[] = {"", "gelu", "gelu erf=1", "silu", "relu", "tanh"};
     char line[64];
@@ -125,7 +130,8 @@ static qn_status emit_product_and_act(qn_graph *graph, const qn_attr *attr, cons
     return qn__graph_emit(graph, acts[attr[2].i], &product, 1, output);
 }
 
-qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, int count, int *output)
+qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, int count,
+                         int *output)
 {
     qn_call call = {.caps = &graph->store->caps};
     qn_op_id id;
@@ -134,7 +140,8 @@ qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, i
     if (id == QN_OP_MATMUL && call.attr[2].i != 0)
         return emit_product_and_act(graph, call.attr, inputs, count, output);
     const qn_op_row *row = qn__op_row(id);
-    QN_CHECK(count <= row->in_count, "%s: %d inputs given; it takes at most %d", row->stem, count, row->in_count);
+    QN_CHECK(count <= row->in_count, "%s: %d inputs given; it takes at most %d", row->stem, count,
+             row->in_count);
     call.op = qn__op(id);
     bool wants_grad = false;
     for (int i = 0; i < count; i++) {
@@ -153,7 +160,8 @@ qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, i
         if (!call.out[o].there) continue;
         QN_TRY(qn__graph_new_tensor(graph, &call.out[o].desc, &tensor));
         graph->nodes[at].out[o] = tensor;
-        graph->tensors[tensor]->wants_grad = wants_grad && !row->out[o].saved && row->gradient != QN_GRAD_NONE;
+        graph->tensors[tensor]->wants_grad =
+            wants_grad && !row->out[o].saved && row->gradient != QN_GRAD_NONE;
         if (row->alias[o] >= 0) share_storage(graph, tensor, inputs[row->alias[o]]);
     }
     *output = graph->nodes[at].out[0];
@@ -166,8 +174,8 @@ qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape, int
     qn_node *node;
     QN_TRY(qn__shape_check(shape, from->desc.dtype));
     QN_CHECK(qn_shape_elements(shape) == qn_shape_elements(&from->desc.shape),
-             "reshape: %lld elements cannot become %lld", (long long)qn_shape_elements(&from->desc.shape),
-             (long long)qn_shape_elements(shape));
+             "reshape: %lld elements cannot become %lld",
+             (long long)qn_shape_elements(&from->desc.shape), (long long)qn_shape_elements(shape));
     qn_desc desc = {.dtype = from->desc.dtype, .layout = QN_ROWS, .shape = *shape};
     QN_TRY(qn__graph_new_tensor(graph, &desc, output));
     graph->tensors[*output]->wants_grad = from->wants_grad;
@@ -191,8 +199,8 @@ qn_tensor *qn_graph_apply(qn_graph *graph, const char *line, qn_tensor *const *i
     int ids[QN_OP_MAX_IN], output = -1;
     if (graph->status != QN_OK) return NULL;
     if (count > QN_OP_MAX_IN) {
-        note(graph, qn__fail(QN_BAD_ARGUMENT, "%s: %zu inputs given; no op takes more than %d", line, count,
-                             QN_OP_MAX_IN));
+        note(graph, qn__fail(QN_BAD_ARGUMENT, "%s: %zu inputs given; no op takes more than %d",
+                             line, count, QN_OP_MAX_IN));
         return NULL;
     }
     for (size_t i = 0; i < count; i++) ids[i] = inputs[i] ? inputs[i]->id : -1;
@@ -204,7 +212,9 @@ qn_tensor *qn_graph_reshape(qn_graph *graph, qn_tensor *tensor, const qn_shape *
 {
     int output = -1;
     if (graph->status != QN_OK || !tensor) return NULL;
-    return note(graph, qn__graph_view(graph, tensor->id, shape, &output)) == QN_OK ? graph->tensors[output] : NULL;
+    return note(graph, qn__graph_view(graph, tensor->id, shape, &output)) == QN_OK
+               ? graph->tensors[output]
+               : NULL;
 }
 
 const qn_shape *qn_tensor_shape(const qn_tensor *tensor)
@@ -220,7 +230,8 @@ static qn_tensor *from_store(qn_graph *graph, const char *name, bool weight, boo
         note(graph, qn__fail(QN_BAD_ARGUMENT, "the store has no tensor \"%s\"", name));
         return NULL;
     }
-    if (note(graph, qn__graph_new_tensor(graph, &graph->store->tensors[index].desc, &id)) != QN_OK) return NULL;
+    if (note(graph, qn__graph_new_tensor(graph, &graph->store->tensors[index].desc, &id)) != QN_OK)
+        return NULL;
     qn_tensor *tensor = graph->tensors[id];
     tensor->store = index;
     tensor->wants_grad = weight;
@@ -228,8 +239,9 @@ static qn_tensor *from_store(qn_graph *graph, const char *name, bool weight, boo
     if (!rows) return tensor;
     int64_t bound = tensor->desc.shape.rank > 0 ? tensor->desc.shape.dim[0] : 0;
     if (bound <= 0 || (graph->rows > 0 && graph->rows != bound)) {
-        note(graph, qn__fail(QN_BAD_ARGUMENT, "\"%s\": run-time rows of at most %lld, but %lld elsewhere", name,
-                             (long long)bound, (long long)graph->rows));
+        note(graph,
+             qn__fail(QN_BAD_ARGUMENT, "\"%s\": run-time rows of at most %lld, but %lld elsewhere",
+                      name, (long long)bound, (long long)graph->rows));
         return NULL;
     }
     graph->rows = bound;
@@ -251,7 +263,8 @@ qn_tensor *qn_graph_rows(qn_graph *graph, const char *name)
     return from_store(graph, name, false, true);
 }
 
-/* Rename the storage of a step tensor to the store's; copy where the storage is not its own to give. */
+/* Rename the storage of a step tensor to the store's; copy where the storage is not its own to
+ * give. */
 qn_status qn_graph_assign(qn_graph *graph, qn_tensor *tensor, const char *name)
 {
     QN_TRY(qn_graph_status(graph));
@@ -259,7 +272,8 @@ qn_status qn_graph_assign(qn_graph *graph, qn_tensor *tensor, const char *name)
     int index = qn__store_index(graph->store, name), id = tensor->id;
     QN_CHECK(index >= 0, "the store has no tensor \"%s\"", name);
     const qn_desc *to = &graph->store->tensors[index].desc;
-    QN_CHECK(to->dtype == tensor->desc.dtype && qn_shape_elements(&to->shape) == qn_shape_elements(&tensor->desc.shape),
+    QN_CHECK(to->dtype == tensor->desc.dtype &&
+                 qn_shape_elements(&to->shape) == qn_shape_elements(&tensor->desc.shape),
              "\"%s\" has another dtype or size than the tensor assigned to it", name);
     if (graph->tensors[id]->store == index) return QN_OK; /* written in place there already */
     if (graph->tensors[id]->store >= 0) QN_TRY(qn__graph_emit(graph, "copy", &id, 1, &id));

@@ -1,5 +1,6 @@
-/* How graphs talk to other ranks, without knowing MPI: the caller injects an implementation (engine/cluster).
- * Collective: every rank of the group calls, in the same order. Buffers are host memory. */
+/* How graphs talk to other ranks, without knowing MPI: the caller injects an implementation
+ * (engine/cluster). Collective: every rank of the group calls, in the same order. Buffers are host
+ * memory. */
 #ifndef QN_GRAPH_COMM_H
 #define QN_GRAPH_COMM_H
 
@@ -15,7 +16,8 @@ struct qn_comm {
     /* Start a reduction of `count` floats, result everywhere; *ticket is waited for. Collective. */
     qn_status (*all_reduce)(qn_comm *comm, qn_comm_op op, float *data, uint64_t count, int *ticket);
     /* Every rank's `count` floats, by rank. Collective. */
-    qn_status (*all_gather)(qn_comm *comm, const float *mine, uint64_t count, float *all, int *ticket);
+    qn_status (*all_gather)(qn_comm *comm, const float *mine, uint64_t count, float *all,
+                            int *ticket);
     qn_status (*broadcast)(qn_comm *comm, void *data, uint64_t bytes, int root, int *ticket);
     /* Let started operations advance; not collective. */
     qn_status (*progress)(qn_comm *comm);

@@ -1,4 +1,5 @@
-/* Reverse mode: nodes of the forward pass visited backwards, each adding nodes that make its inputs' gradients. */
+/* Reverse mode: nodes of the forward pass visited backwards, each adding nodes that make its
+ * inputs' gradients. */
 #include "graph/graph.h"
 
 #include "base/check.h"
@@ -18,7 +19,8 @@ static qn_status add_gradient(qn_graph *graph, int tensor, int part)
     return QN_OK;
 }
 
-static qn_status emit(qn_grad_builder *builder, const char *line, const int *inputs, int n, int *output)
+static qn_status emit(qn_grad_builder *builder, const char *line, const int *inputs, int n,
+                      int *output)
 {
     return qn__graph_emit(builder->user, line, inputs, n, output);
 }
@@ -99,8 +101,10 @@ static qn_status differentiate(qn_graph *graph, int index)
     for (int i = 0; i < row->in_count; i++) wanted |= differentiable(graph, row, &node, i);
     if (!reached || !wanted) return QN_OK;
     if (row->gradient == QN_GRAD_NONE)
-        return qn__fail(QN_UNSUPPORTED, "%s has no gradient (QN_OP_NO_GRAD in op_list.def)", row->stem);
-    return row->gradient == QN_GRAD_GRAPH ? by_graph(graph, &node, row) : by_kernel(graph, &node, row);
+        return qn__fail(QN_UNSUPPORTED, "%s has no gradient (QN_OP_NO_GRAD in op_list.def)",
+                        row->stem);
+    return row->gradient == QN_GRAD_GRAPH ? by_graph(graph, &node, row)
+                                          : by_kernel(graph, &node, row);
 }
 
 qn_status qn_graph_backward(qn_graph *graph, qn_tensor *loss, qn_tensor *seed)
@@ -108,7 +112,8 @@ qn_status qn_graph_backward(qn_graph *graph, qn_tensor *loss, qn_tensor *seed)
     QN_TRY(qn_graph_status(graph));
     QN_CHECK(loss && seed, "backward needs a loss and the gradient to start from");
     QN_CHECK(!graph->building_backward, "this graph already has its backward pass");
-    QN_CHECK(qn_shape_equal(&loss->desc.shape, &seed->desc.shape), "the seed does not have the loss's shape");
+    QN_CHECK(qn_shape_equal(&loss->desc.shape, &seed->desc.shape),
+             "the seed does not have the loss's shape");
     QN_CHECK(loss->wants_grad, "the loss does not depend on any weight (qn_graph_weight)");
     int count = graph->node_count;
     graph->building_backward = true;

@@ -11,17 +11,18 @@ struct qn_tensor {
     qn_graph *graph;
     int id;
     qn_desc desc;
-    int root;          /* id of the tensor whose storage this is (itself, or what was reshaped or written in place) */
-    int store;         /* of the root: index in the store, or -1: lives in the step arena */
-    bool rows;         /* input whose first dimension is the run-time one */
-    bool wants_grad;   /* a weight, or computed from one */
-    int grad;          /* id of its gradient; -1 */
+    int root;  /* id of the tensor whose storage this is (itself, or what was reshaped or written in
+                  place) */
+    int store; /* of the root: index in the store, or -1: lives in the step arena */
+    bool rows; /* input whose first dimension is the run-time one */
+    bool wants_grad; /* a weight, or computed from one */
+    int grad;        /* id of its gradient; -1 */
 };
 
 typedef struct qn_node {
-    int op;            /* qn_op_id, or QN_RESHAPE (in[0] -> out[0]) */
-    bool backward;     /* runs op->bwd */
-    bool in_backward;  /* belongs to the backward half */
+    int op;           /* qn_op_id, or QN_RESHAPE (in[0] -> out[0]) */
+    bool backward;    /* runs op->bwd */
+    bool in_backward; /* belongs to the backward half */
     bool dead;
     qn_attr attr[QN_OP_MAX_ATTR];
     int in[QN_OP_MAX_IN];   /* tensor ids; -1 absent */
@@ -39,7 +40,7 @@ struct qn_graph {
     qn_node *nodes;
     int node_count, node_capacity;
     bool building_backward;
-    int64_t rows;  /* upper bound of the run-time dimension; 0: none */
+    int64_t rows; /* upper bound of the run-time dimension; 0: none */
 };
 
 qn_status qn__graph_new_tensor(qn_graph *graph, const qn_desc *desc, int *id) QN_MUST_USE;
@@ -47,7 +48,8 @@ qn_status qn__graph_new_node(qn_graph *graph, qn_node **node) QN_MUST_USE;
 /* Apply an op to tensor ids; its outputs (saved ones included) are made. *output: the first. */
 qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, int count,
                          int *output) QN_MUST_USE;
-qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape, int *output) QN_MUST_USE;
+qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape,
+                         int *output) QN_MUST_USE;
 /* Fill a call's descs (not buffers) from a node. */
 void qn__node_call(const qn_graph *graph, const qn_node *node, qn_call *call);
 

@@ -1,5 +1,5 @@
-/* Passes over a plan's copy of the nodes: what leads nowhere is dropped; bias and activation join the matrix product
- * before them, with the same bits. */
+/* Passes over a plan's copy of the nodes: what leads nowhere is dropped; bias and activation join
+ * the matrix product before them, with the same bits. */
 #include "graph/graph.h"
 
 #include <stdlib.h>
@@ -53,11 +53,13 @@ static void count_read(void *user, int tensor, bool write)
     if (!write) uses->reads[uses->graph->tensors[tensor]->root]++;
 }
 
-/* The only live node after `from` that reads tensor `id` directly as in[0], forward, of this op; -1. */
+/* The only live node after `from` that reads tensor `id` directly as in[0], forward, of this op;
+ * -1. */
 static int reader(const qn_node *nodes, int count, int from, int id, int op)
 {
     for (int i = from + 1; i < count; i++)
-        if (!nodes[i].dead && !nodes[i].backward && nodes[i].op == op && nodes[i].in[0] == id) return i;
+        if (!nodes[i].dead && !nodes[i].backward && nodes[i].op == op && nodes[i].in[0] == id)
+            return i;
     return -1;
 }
 
@@ -71,12 +73,14 @@ static void fuse_bias(qn_graph *graph, qn_node *nodes, int count, int at, const 
 {
     qn_node *product = &nodes[at];
     int y = product->out[0];
-    if (product->in[2] >= 0 || product->attr[2].i != 0 || !own_storage(graph, y) || reads[y] != 1) return;
+    if (product->in[2] >= 0 || product->attr[2].i != 0 || !own_storage(graph, y) || reads[y] != 1)
+        return;
     int next = reader(nodes, count, at, y, QN_OP_ADD);
     if (next < 0) return;
     int bias = nodes[next].in[1];
     const qn_shape *shape = &graph->tensors[bias]->desc.shape;
-    if (shape->rank != 1 || shape->dim[0] != graph->tensors[y]->desc.shape.dim[graph->tensors[y]->desc.shape.rank - 1])
+    if (shape->rank != 1 ||
+        shape->dim[0] != graph->tensors[y]->desc.shape.dim[graph->tensors[y]->desc.shape.rank - 1])
         return;
     if (graph->tensors[bias]->store < 0) return; /* might not be made yet */
     product->in[2] = bias;
@@ -84,7 +88,8 @@ static void fuse_bias(qn_graph *graph, qn_node *nodes, int count, int at, const 
     nodes[next].dead = true;
 }
 
-/* matmul, activation -> matmul with act; the argument of act stays as `pre` when the backward pass reads it. */
+/* matmul, activation -> matmul with act; the argument of act stays as `pre` when the backward pass
+ * reads it. */
 static void fuse_act(qn_graph *graph, qn_node *nodes, int count, int at, const int *reads)
 {
     static const struct {
@@ -96,7 +101,8 @@ static void fuse_act(qn_graph *graph, qn_node *nodes, int count, int at, const i
     for (size_t t = 0; t < sizeof table / sizeof table[0]; t++) {
         int next = reader(nodes, count, at, z, table[t].op);
         if (next < 0) continue;
-        int act = nodes[next].op == QN_OP_GELU && nodes[next].attr[0].i ? table[t].act_erf : table[t].act;
+        int act =
+            nodes[next].op == QN_OP_GELU && nodes[next].attr[0].i ? table[t].act_erf : table[t].act;
         product->attr[2] = (qn_attr){.i = act, .f = act};
         product->out[0] = nodes[next].out[0];
         product->out[1] = reads[z] > 1 ? z : -1;
@@ -107,10 +113,12 @@ static void fuse_act(qn_graph *graph, qn_node *nodes, int count, int at, const i
 
 void qn__pass_fuse(qn_graph *graph, qn_node *nodes, int count)
 {
-    use_count uses = {.graph = graph, .reads = calloc((size_t)graph->tensor_count + 1, sizeof(int))};
+    use_count uses = {.graph = graph,
+                      .reads = calloc((size_t)graph->tensor_count + 1, sizeof(int))};
     if (!uses.reads) return;
     for (int i = 0; i < count; i++)
-        if (!nodes[i].dead && nodes[i].op != QN_RESHAPE) qn__node_each(&nodes[i], count_read, &uses);
+        if (!nodes[i].dead && nodes[i].op != QN_RESHAPE)
+            qn__node_each(&nodes[i], count_read, &uses);
     for (int i = 0; i < count; i++) {
         if (nodes[i].dead || nodes[i].op != QN_OP_MATMUL) continue;
         fuse_bias(graph, nodes, count, i, uses.reads);

@@ -1,5 +1,5 @@
-/* Memory by liveness: a tensor's place is free again after its last reader. Largest first, lowest offset that no
- * living neighbour holds (Pisarchyk and Lee 2020, "greedy by size"). */
+/* Memory by liveness: a tensor's place is free again after its last reader. Largest first, lowest
+ * offset that no living neighbour holds (Pisarchyk and Lee 2020, "greedy by size"). */
 #include "graph/plan.h"
 
 #include "base/check.h"
@@ -27,7 +27,9 @@ static void touch(void *user, int tensor, bool write)
 
 static int root_of(const qn_plan *plan, int tensor)
 {
-    return tensor < 0 || plan->graph->tensors[tensor]->store >= 0 ? -1 : plan->graph->tensors[tensor]->root;
+    return tensor < 0 || plan->graph->tensors[tensor]->store >= 0
+               ? -1
+               : plan->graph->tensors[tensor]->root;
 }
 
 static int final_place(const qn_plan *plan, int root)
@@ -44,7 +46,8 @@ static void try_merge(qn_plan *plan, int step, int in, int out)
     from = final_place(plan, from);
     if (from == to || plan->places[to].merged >= 0 || plan->places[to].first != step) return;
     qn_place *place = &plan->places[from];
-    if (place->held != step || place->first == step || place->bytes != plan->places[to].bytes) return;
+    if (place->held != step || place->first == step || place->bytes != plan->places[to].bytes)
+        return;
     plan->places[to].merged = from;
     place->held = plan->places[to].last;
 }
@@ -76,9 +79,10 @@ static int by_size(const void *a, const void *b)
     return *(const int *)a - *(const int *)b;
 }
 
-/* Lowest gap in `arena` among the placed tensors alive with `root`; false when it would pass the limit. */
-static bool fit(const qn_plan *plan, const int *placed, int count, int root, int arena, uint64_t limit,
-                uint64_t *offset)
+/* Lowest gap in `arena` among the placed tensors alive with `root`; false when it would pass the
+ * limit. */
+static bool fit(const qn_plan *plan, const int *placed, int count, int root, int arena,
+                uint64_t limit, uint64_t *offset)
 {
     const qn_place *place = &plan->places[root];
     uint64_t bytes = qn__round_up(place->bytes ? place->bytes : 1, QN_ALIGN), at = 0;
@@ -87,7 +91,8 @@ static bool fit(const qn_plan *plan, const int *placed, int count, int root, int
         for (int i = 0; i < count; i++) {
             const qn_place *other = &plan->places[placed[i]];
             uint64_t other_bytes = qn__round_up(other->bytes ? other->bytes : 1, QN_ALIGN);
-            if (other->arena != arena || other->held < place->first || other->first > place->held) continue;
+            if (other->arena != arena || other->held < place->first || other->first > place->held)
+                continue;
             if (at + bytes <= other->offset || other->offset + other_bytes <= at) continue;
             at = other->offset + other_bytes;
             moved = true;
@@ -103,20 +108,23 @@ static qn_status place_one(qn_plan *plan, const int *placed, int count, int root
     qn_place *place = &plan->places[root];
     uint64_t bytes = qn__round_up(place->bytes ? place->bytes : 1, QN_ALIGN);
     if (bytes > limit)
-        return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "an activation of %.1f MB is larger than the %.1f MB the device "
-                        "gives at once: use a smaller --micro-batch", (double)bytes / 1e6, (double)limit / 1e6);
+        return qn__fail(QN_OUT_OF_DEVICE_MEMORY,
+                        "an activation of %.1f MB is larger than the %.1f MB the device "
+                        "gives at once: use a smaller --micro-batch",
+                        (double)bytes / 1e6, (double)limit / 1e6);
     for (place->arena = 0; place->arena < 64; place->arena++)
         if (fit(plan, placed, count, root, place->arena, limit, &place->offset)) break;
-    if (place->arena == 64) return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "more than 64 arenas are needed");
+    if (place->arena == 64)
+        return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "more than 64 arenas are needed");
     if (place->arena >= plan->arenas.count) plan->arenas.count = place->arena + 1;
     if (place->offset + bytes > plan->arenas.bytes[place->arena])
         plan->arenas.bytes[place->arena] = place->offset + bytes;
     return QN_OK;
 }
 
-/* Both halves of a plan with several slots run apart: what crosses, and what the forward half keeps, must not share
- * with the other half's temporaries of the same slot. Lives are by step index, so nothing more is needed: a slot's
- * own halves still run in order. */
+/* Both halves of a plan with several slots run apart: what crosses, and what the forward half
+ * keeps, must not share with the other half's temporaries of the same slot. Lives are by step
+ * index, so nothing more is needed: a slot's own halves still run in order. */
 qn_status qn__plan_place(qn_plan *plan)
 {
     int tensors = plan->graph->tensor_count, count = 0;

@@ -113,7 +113,8 @@ static qn_status prepare_step(qn_plan *plan, qn_step *step, const char *variant)
     uint64_t scratch = call->variant->scratch ? call->variant->scratch(call) : 0;
     if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
     if (scratch > plan->store->caps.max_alloc_bytes)
-        return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "a workspace of %.1f MB is larger than the device gives at once",
+        return qn__fail(QN_OUT_OF_DEVICE_MEMORY,
+                        "a workspace of %.1f MB is larger than the device gives at once",
                         (double)scratch / 1e6);
     qn_exec recorder = {.record = record, .record_user = plan};
     QN_TRY(launch(&recorder, call));
@@ -123,7 +124,8 @@ static qn_status prepare_step(qn_plan *plan, qn_step *step, const char *variant)
     double bytes_s = caps->peak_gbytes > 0 ? cost.bytes / (caps->peak_gbytes * 1e9) : 0;
     plan->facts.flops += cost.flops;
     plan->facts.bytes += cost.bytes;
-    if (step->node.op == QN_OP_MATMUL || step->node.op == QN_OP_ATTENTION) plan->facts.matrix_flops += cost.flops;
+    if (step->node.op == QN_OP_MATMUL || step->node.op == QN_OP_ATTENTION)
+        plan->facts.matrix_flops += cost.flops;
     plan->facts.predicted_seconds += (flops_s > bytes_s ? flops_s / 0.85 : bytes_s / 0.7) + 5e-6;
     return QN_OK;
 }
@@ -147,7 +149,8 @@ static qn_status take_nodes(qn_plan *plan, const qn_plan_options *options)
     plan->first_backward = -1;
     for (size_t i = 0; i < count; i++) {
         if (nodes[i].dead || nodes[i].op == QN_RESHAPE) continue;
-        if (nodes[i].in_backward && plan->first_backward < 0) plan->first_backward = plan->step_count;
+        if (nodes[i].in_backward && plan->first_backward < 0)
+            plan->first_backward = plan->step_count;
         plan->steps[plan->step_count++].node = nodes[i];
     }
     if (plan->first_backward < 0) plan->first_backward = plan->step_count;
@@ -161,7 +164,8 @@ static void share_needs(qn_plan *plan)
     if (plan->slots > store->slots) store->slots = plan->slots;
     if (plan->arenas.count > store->step_arenas) store->step_arenas = plan->arenas.count;
     for (int a = 0; a < plan->arenas.count; a++)
-        if (plan->arenas.bytes[a] > store->step_need[a]) store->step_need[a] = plan->arenas.bytes[a];
+        if (plan->arenas.bytes[a] > store->step_need[a])
+            store->step_need[a] = plan->arenas.bytes[a];
     if (plan->scratch_bytes > store->scratch_need) store->scratch_need = plan->scratch_bytes;
 }
 
@@ -170,8 +174,8 @@ qn_status qn_plan_create(qn_graph *graph, const qn_plan_options *options, qn_pla
     static const qn_plan_options defaults = {.size = sizeof defaults};
     *plan = NULL;
     if (!options) options = &defaults;
-    QN_CHECK(options->size == sizeof *options, "qn_plan_options.size is %u, this library's is %zu", options->size,
-             sizeof *options);
+    QN_CHECK(options->size == sizeof *options, "qn_plan_options.size is %u, this library's is %zu",
+             options->size, sizeof *options);
     QN_TRY(qn_graph_status(graph));
     qn_plan *p = calloc(1, sizeof *p);
     if (!p) return qn__fail(QN_OS_ERROR, "out of memory");
@@ -189,7 +193,8 @@ qn_status qn_plan_create(qn_graph *graph, const qn_plan_options *options, qn_pla
     }
     p->facts.nodes = p->step_count;
     p->facts.programs = p->program_count;
-    for (int a = 0; a < p->arenas.count; a++) p->facts.step_bytes += p->arenas.bytes[a] * (uint64_t)p->slots;
+    for (int a = 0; a < p->arenas.count; a++)
+        p->facts.step_bytes += p->arenas.bytes[a] * (uint64_t)p->slots;
     p->facts.scratch_bytes = p->scratch_bytes;
     share_needs(p);
     *plan = p;
@@ -238,7 +243,8 @@ static qn_status aim(qn_plan *plan, int64_t rows, int slot)
         for (int t = 0; t < QN_OP_MAX_OUT; t++) call->out[t] = locate(plan, node->out[t], slot);
         for (int t = 0; t < QN_OP_MAX_OUT; t++) call->dout[t] = locate(plan, node->dout[t], slot);
         for (int t = 0; t < QN_OP_MAX_IN; t++) call->din[t] = locate(plan, node->din[t], slot);
-        call->scratch = (qn_operand){.there = plan->store->scratch != NULL, .buffer = plan->store->scratch};
+        call->scratch =
+            (qn_operand){.there = plan->store->scratch != NULL, .buffer = plan->store->scratch};
         if (other_rows) step->exec.bound_count = 0; /* another shape may want other kernels */
     }
     plan->slot = slot;
@@ -256,7 +262,9 @@ qn_status qn_plan_prepare(qn_plan *plan)
         plan->store->next_tag += plan->step_count;
     }
     for (int i = 0; i < plan->step_count; i++)
-        plan->steps[i].exec = (qn_exec){.device = plan->store->device, .tag = plan->tag_base + i, .bound = plan->steps[i].exec.bound,
+        plan->steps[i].exec = (qn_exec){.device = plan->store->device,
+                                        .tag = plan->tag_base + i,
+                                        .bound = plan->steps[i].exec.bound,
                                         .bound_capacity = plan->steps[i].exec.bound_capacity};
     plan->prepared = true;
     plan->generation = 0;
@@ -268,17 +276,20 @@ static qn_status refresh_derived(qn_store *store)
 {
     for (int i = 0; i < store->tensor_count; i++) {
         qn_store_tensor *tensor = &store->tensors[i];
-        if (tensor->source < 0 || tensor->source_version == store->tensors[tensor->source].version) continue;
+        if (tensor->source < 0 || tensor->source_version == store->tensors[tensor->source].version)
+            continue;
         const qn_store_tensor *source = &store->tensors[tensor->source];
         qn_call call = {.caps = &store->caps};
         qn_exec exec = {.device = store->device};
         qn_op_id id;
         QN_TRY(qn__op_parse(tensor->packer, &id, call.attr, NULL));
         call.op = qn__op(id);
-        call.in[0] = (qn_operand){true, source->desc, qn__store_buffer(store, source), source->offset};
+        call.in[0] =
+            (qn_operand){true, source->desc, qn__store_buffer(store, source), source->offset};
         QN_TRY(qn__call_shape(&call));
         QN_TRY(qn__call_choose(&call, NULL));
-        call.out[0] = (qn_operand){true, tensor->desc, qn__store_buffer(store, tensor), tensor->offset};
+        call.out[0] =
+            (qn_operand){true, tensor->desc, qn__store_buffer(store, tensor), tensor->offset};
         qn_status status = call.op->fwd(&exec, &call);
         qn__exec_free(&exec);
         QN_TRY(status);
@@ -299,8 +310,8 @@ qn_status qn_plan_run(qn_plan *plan, qn_plan_part part, int64_t rows, int slot)
     if (!plan->prepared) QN_TRY(qn_plan_prepare(plan));
     QN_TRY(qn__store_share(plan->store));
     if (rows <= 0) rows = plan->graph->rows;
-    QN_CHECK(rows <= plan->graph->rows, "%lld rows; the plan was made for at most %lld", (long long)rows,
-             (long long)plan->graph->rows);
+    QN_CHECK(rows <= plan->graph->rows, "%lld rows; the plan was made for at most %lld",
+             (long long)rows, (long long)plan->graph->rows);
     QN_CHECK(slot >= 0 && slot < plan->slots, "slot %d; the plan has %d", slot, plan->slots);
     if (rows != plan->rows || slot != plan->slot || plan->generation != plan->store->generation)
         QN_TRY(aim(plan, rows, slot));

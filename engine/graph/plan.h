@@ -8,18 +8,18 @@
 /* Life and place of a root tensor in the step arena. */
 typedef struct qn_place {
     bool used;
-    int first, last;   /* node indices */
-    int held;          /* last node of whatever shares this place */
-    int merged;        /* shares the place of this root; -1: its own */
+    int first, last; /* node indices */
+    int held;        /* last node of whatever shares this place */
+    int merged;      /* shares the place of this root; -1: its own */
     int arena;
     uint64_t offset, bytes;
 } qn_place;
 
 typedef struct qn_step {
     qn_node node;
-    qn_call call;      /* with buffers, for the current slot and rows */
-    qn_exec exec;      /* kernels found */
-    double seconds;    /* profile */
+    qn_call call;   /* with buffers, for the current slot and rows */
+    qn_exec exec;   /* kernels found */
+    double seconds; /* profile */
     int64_t runs;
 } qn_step;
 
@@ -28,20 +28,20 @@ struct qn_plan {
     qn_store *store;
     qn_step *steps;
     int step_count;
-    int first_backward;    /* step index; step_count when there is none */
-    qn_place *places;      /* by tensor id */
-    qn_desc *descs;        /* by tensor id, with the current number of rows */
-    qn_arenas arenas;      /* sizes of the step arenas of one slot */
+    int first_backward; /* step index; step_count when there is none */
+    qn_place *places;   /* by tensor id */
+    qn_desc *descs;     /* by tensor id, with the current number of rows */
+    qn_arenas arenas;   /* sizes of the step arenas of one slot */
     uint64_t scratch_bytes;
     int slots;
     qn_plan_facts facts;
-    char **programs;       /* "file options", each once */
+    char **programs; /* "file options", each once */
     int program_count, program_capacity;
     bool prepared;
-    uint64_t generation;   /* of the store, when the calls were made ready */
-    int64_t rows;          /* as the calls are now */
+    uint64_t generation; /* of the store, when the calls were made ready */
+    int64_t rows;        /* as the calls are now */
     int slot;
-    int tag_base;          /* profile: tags of this plan's steps start here */
+    int tag_base; /* profile: tags of this plan's steps start here */
 };
 
 qn_status qn__plan_place(qn_plan *plan) QN_MUST_USE;

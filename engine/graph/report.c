@@ -19,19 +19,24 @@ static json_t *tensor_list(const qn_plan *plan)
     for (int i = 0; i < plan->store->tensor_count; i++) {
         const qn_store_tensor *t = &plan->store->tensors[i];
         const qn_store_group *group = &plan->store->groups[t->group];
-        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:i,s:o,s:i}", "name", t->name, "arena", group->name,
-            "type", qn__desc_text(&t->desc, desc, sizeof desc), "bytes", integer(qn__desc_bytes(&t->desc)),
-            "part", t->arena, "offset", integer(t->offset), "copies", group->copies));
+        json_array_append_new(
+            list, json_pack("{s:s,s:s,s:s,s:o,s:i,s:o,s:i}", "name", t->name, "arena", group->name,
+                            "type", qn__desc_text(&t->desc, desc, sizeof desc), "bytes",
+                            integer(qn__desc_bytes(&t->desc)), "part", t->arena, "offset",
+                            integer(t->offset), "copies", group->copies));
     }
     for (int i = 0; i < plan->graph->tensor_count; i++) {
         const qn_place *place = &plan->places[i];
         char name[32], text[512];
         if (!place->used) continue;
         snprintf(name, sizeof name, "t%d", i);
-        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:i,s:o,s:[i,i],s:s}", "name", name, "arena", "step",
-            "type", qn__desc_text(&plan->graph->tensors[i]->desc, desc, sizeof desc), "bytes", integer(place->bytes),
-            "part", place->arena, "offset", integer(place->offset), "life", place->first, place->last, "made_by",
-            qn__call_text(&plan->steps[place->first].call, text, sizeof text)));
+        json_array_append_new(
+            list,
+            json_pack("{s:s,s:s,s:s,s:o,s:i,s:o,s:[i,i],s:s}", "name", name, "arena", "step",
+                      "type", qn__desc_text(&plan->graph->tensors[i]->desc, desc, sizeof desc),
+                      "bytes", integer(place->bytes), "part", place->arena, "offset",
+                      integer(place->offset), "life", place->first, place->last, "made_by",
+                      qn__call_text(&plan->steps[place->first].call, text, sizeof text)));
     }
     return list;
 }
@@ -42,13 +47,16 @@ static json_t *arena_list(const qn_plan *plan)
     const qn_store *store = plan->store;
     for (int g = 0; g < store->group_count; g++)
         for (int a = 0; a < store->groups[g].arenas[0].count; a++)
-            json_array_append_new(list, json_pack("{s:s,s:o,s:i}", "name", store->groups[g].name, "bytes",
-                integer(store->groups[g].arenas[0].bytes[a]), "copies", store->groups[g].copies));
+            json_array_append_new(list,
+                                  json_pack("{s:s,s:o,s:i}", "name", store->groups[g].name, "bytes",
+                                            integer(store->groups[g].arenas[0].bytes[a]), "copies",
+                                            store->groups[g].copies));
     for (int a = 0; a < store->step_arenas; a++)
         json_array_append_new(list, json_pack("{s:s,s:o,s:i}", "name", "step", "bytes",
-            integer(store->step_need[a]), "copies", store->slots > 1 ? store->slots : 1));
+                                              integer(store->step_need[a]), "copies",
+                                              store->slots > 1 ? store->slots : 1));
     json_array_append_new(list, json_pack("{s:s,s:o,s:i}", "name", "scratch", "bytes",
-        integer((store->scratch_need + 3) / 4 * 4), "copies", 1));
+                                          integer((store->scratch_need + 3) / 4 * 4), "copies", 1));
     return list;
 }
 
@@ -59,15 +67,18 @@ qn_status qn_plan_json(const qn_plan *plan, char **json)
     qn_plan_facts_get(plan, &facts);
     json_t *nodes = json_array(), *programs = json_array();
     for (int i = 0; i < plan->step_count; i++)
-        json_array_append_new(nodes, json_pack("{s:s,s:s}", "case", qn__call_text(&plan->steps[i].call, text,
-            sizeof text), "variant", plan->steps[i].call.variant->name));
+        json_array_append_new(nodes,
+                              json_pack("{s:s,s:s}", "case",
+                                        qn__call_text(&plan->steps[i].call, text, sizeof text),
+                                        "variant", plan->steps[i].call.variant->name));
     for (int i = 0; i < plan->program_count; i++)
         json_array_append_new(programs, json_string(plan->programs[i]));
-    json_t *root = json_pack("{s:o,s:o,s:o,s:o,s:f,s:f,s:f,s:o,s:o,s:o,s:o}", "total_bytes",
-        integer(facts.total_bytes), "store_bytes", integer(facts.store_bytes), "step_bytes",
-        integer(facts.step_bytes), "scratch_bytes", integer(facts.scratch_bytes), "flops", facts.flops, "bytes_moved",
-        facts.bytes, "predicted_seconds", facts.predicted_seconds, "arenas", arena_list(plan), "programs", programs,
-        "nodes", nodes, "tensors", tensor_list(plan));
+    json_t *root = json_pack(
+        "{s:o,s:o,s:o,s:o,s:f,s:f,s:f,s:o,s:o,s:o,s:o}", "total_bytes", integer(facts.total_bytes),
+        "store_bytes", integer(facts.store_bytes), "step_bytes", integer(facts.step_bytes),
+        "scratch_bytes", integer(facts.scratch_bytes), "flops", facts.flops, "bytes_moved",
+        facts.bytes, "predicted_seconds", facts.predicted_seconds, "arenas", arena_list(plan),
+        "programs", programs, "nodes", nodes, "tensors", tensor_list(plan));
     *json = root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
     json_decref(root);
     return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
@@ -92,7 +103,8 @@ static void add_time(void *user, int tag, double seconds)
     for (int i = 0; i < list->count; i++) {
         qn_plan *plan = list->plans[i];
         int step = tag - plan->tag_base;
-        if (plan->prepared && step >= 0 && step < plan->step_count) plan->steps[step].seconds += seconds;
+        if (plan->prepared && step >= 0 && step < plan->step_count)
+            plan->steps[step].seconds += seconds;
     }
 }
 
@@ -110,7 +122,9 @@ static int collect(const qn_plan *plan, op_time *rows, int count)
         char name[32];
         int r = 0;
         snprintf(name, sizeof name, "%s%s", qn__op_row((qn_op_id)step->node.op)->stem,
-                 step->node.backward ? ".bwd" : step->node.in_backward ? "(bwd)" : "");
+                 step->node.backward      ? ".bwd"
+                 : step->node.in_backward ? "(bwd)"
+                                          : "");
         while (r < count && strcmp(rows[r].name, name) != 0) r++;
         if (r == count) {
             rows[count++] = (op_time){0};
@@ -131,8 +145,9 @@ static json_t *row_json(const op_time *row, const qn_caps *caps)
     double flops_part = caps->peak_gflops > 0 ? row->flops / s / (caps->peak_gflops * 1e9) : 0;
     double bytes_part = caps->peak_gbytes > 0 ? row->bytes / s / (caps->peak_gbytes * 1e9) : 0;
     bool compute = flops_part >= bytes_part;
-    return json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:s}", "op", row->name, "calls", (json_int_t)row->calls, "seconds",
-                     row->seconds, "gflops", row->flops / s * 1e-9, "gbytes_per_s", row->bytes / s * 1e-9,
+    return json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:s}", "op", row->name, "calls",
+                     (json_int_t)row->calls, "seconds", row->seconds, "gflops",
+                     row->flops / s * 1e-9, "gbytes_per_s", row->bytes / s * 1e-9,
                      "percent_of_peak", 100.0 * (compute ? flops_part : bytes_part), "bound",
                      compute ? "compute" : "memory");
 }
@@ -141,7 +156,8 @@ qn_status qn__plans_profile(qn_plan **plans, int plan_count, char **json)
 {
     qn_device *device = plans[0]->store->device;
     int steps = 0, count = 0;
-    QN_CHECK(device && qn__device_profiles(device), "profiling needs a device opened with qn_device_options.profile");
+    QN_CHECK(device && qn__device_profiles(device),
+             "profiling needs a device opened with qn_device_options.profile");
     plan_list all = {plans, plan_count};
     QN_TRY(qn__device_times(device, add_time, &all));
     for (int i = 0; i < plan_count; i++) steps += plans[i]->step_count;
@@ -150,7 +166,8 @@ qn_status qn__plans_profile(qn_plan **plans, int plan_count, char **json)
     for (int i = 0; i < plan_count; i++) count = collect(plans[i], rows, count);
     qsort(rows, (size_t)count, sizeof *rows, by_seconds);
     json_t *list = json_array();
-    for (int i = 0; i < count; i++) json_array_append_new(list, row_json(&rows[i], &plans[0]->store->caps));
+    for (int i = 0; i < count; i++)
+        json_array_append_new(list, row_json(&rows[i], &plans[0]->store->caps));
     free(rows);
     *json = json_dumps(list, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     json_decref(list);

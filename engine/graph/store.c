@@ -98,22 +98,27 @@ static qn_status find_group(qn_store *store, const char *name, int *index)
     qn_store_group *more = realloc(store->groups, (size_t)(store->group_count + 1) * sizeof *more);
     if (!more) return qn__fail(QN_OS_ERROR, "out of memory");
     store->groups = more;
-    more[store->group_count] = (qn_store_group){.copies = 1, .arenas = calloc(1, sizeof(qn_arenas))};
+    more[store->group_count] =
+        (qn_store_group){.copies = 1, .arenas = calloc(1, sizeof(qn_arenas))};
     if (!more[store->group_count].arenas) return qn__fail(QN_OS_ERROR, "out of memory");
     strcpy(more[store->group_count].name, name);
     *index = store->group_count++;
     return QN_OK;
 }
 
-qn_status qn__arenas_place(qn_arenas *arenas, uint64_t bytes, uint64_t limit, int *arena, uint64_t *offset)
+qn_status qn__arenas_place(qn_arenas *arenas, uint64_t bytes, uint64_t limit, int *arena,
+                           uint64_t *offset)
 {
     uint64_t padded = qn__round_up(bytes ? bytes : 1, QN_ALIGN);
     if (padded > limit)
-        return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "a tensor of %.1f MB is larger than the %.1f MB the device gives "
-                        "at once", (double)bytes / 1e6, (double)limit / 1e6);
+        return qn__fail(QN_OUT_OF_DEVICE_MEMORY,
+                        "a tensor of %.1f MB is larger than the %.1f MB the device gives "
+                        "at once",
+                        (double)bytes / 1e6, (double)limit / 1e6);
     int last = arenas->count - 1;
     if (last < 0 || arenas->bytes[last] + padded > limit || arenas->buffer[last]) {
-        if (arenas->count == 64) return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "more than 64 arenas are needed");
+        if (arenas->count == 64)
+            return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "more than 64 arenas are needed");
         last = arenas->count++;
         arenas->bytes[last] = 0;
         arenas->buffer[last] = NULL;
@@ -131,8 +136,8 @@ static qn_status add_desc(qn_store *store, const char *group, const char *name, 
     QN_TRY(grow(store));
     QN_TRY(find_group(store, group, &index));
     qn_store_tensor tensor = {.desc = *desc, .group = index, .source = -1, .version = 1};
-    QN_TRY(qn__arenas_place(&store->groups[index].arenas[0], qn__desc_bytes(desc), store->caps.max_alloc_bytes,
-                            &tensor.arena, &tensor.offset));
+    QN_TRY(qn__arenas_place(&store->groups[index].arenas[0], qn__desc_bytes(desc),
+                            store->caps.max_alloc_bytes, &tensor.arena, &tensor.offset));
     tensor.name = strdup(name);
     if (!tensor.name) return qn__fail(QN_OS_ERROR, "out of memory");
     store->tensors[store->tensor_count] = tensor;
@@ -141,14 +146,16 @@ static qn_status add_desc(qn_store *store, const char *group, const char *name, 
     return QN_OK;
 }
 
-qn_status qn_store_add(qn_store *store, const char *group, const char *name, qn_dtype dtype, const qn_shape *shape)
+qn_status qn_store_add(qn_store *store, const char *group, const char *name, qn_dtype dtype,
+                       const qn_shape *shape)
 {
     QN_TRY(qn__shape_check(shape, dtype));
     qn_desc desc = {.dtype = dtype, .layout = QN_ROWS, .shape = *shape};
     return add_desc(store, group, name, &desc);
 }
 
-qn_status qn__store_derive(qn_store *store, const char *name, const char *source, const char *packer)
+qn_status qn__store_derive(qn_store *store, const char *name, const char *source,
+                           const char *packer)
 {
     qn_call call = {.caps = &store->caps};
     qn_op_id id;
@@ -158,7 +165,8 @@ qn_status qn__store_derive(qn_store *store, const char *name, const char *source
     call.op = qn__op(id);
     call.in[0] = (qn_operand){.there = true, .desc = store->tensors[from].desc};
     QN_TRY(qn__call_shape(&call));
-    QN_TRY(add_desc(store, store->groups[store->tensors[from].group].name, name, &call.out[0].desc));
+    QN_TRY(
+        add_desc(store, store->groups[store->tensors[from].group].name, name, &call.out[0].desc));
     qn_store_tensor *tensor = &store->tensors[store->tensor_count - 1];
     tensor->source = from;
     tensor->packer = strdup(packer);
@@ -170,8 +178,8 @@ qn_status qn__store_derive(qn_store *store, const char *name, const char *source
 qn_status qn__store_set_copies(qn_store *store, const char *group, int copies)
 {
     int index;
-    QN_CHECK(copies >= 1 && copies <= QN_MAX_COPIES, "%d copies of \"%s\"; at most %d", copies, group,
-             QN_MAX_COPIES);
+    QN_CHECK(copies >= 1 && copies <= QN_MAX_COPIES, "%d copies of \"%s\"; at most %d", copies,
+             group, QN_MAX_COPIES);
     QN_TRY(find_group(store, group, &index));
     qn_store_group *found = &store->groups[index];
     QN_CHECK(copies >= found->copies, "group \"%s\" already has %d copies", group, found->copies);
@@ -194,7 +202,8 @@ qn_status qn_store_allocate(qn_store *store)
             for (int a = 0; a < arenas->count; a++) {
                 arenas->bytes[a] = group->arenas[0].bytes[a];
                 if (arenas->buffer[a]) continue;
-                QN_TRY(qn__buffer_create(store->device, arenas->bytes[a], group->name, &arenas->buffer[a]));
+                QN_TRY(qn__buffer_create(store->device, arenas->bytes[a], group->name,
+                                         &arenas->buffer[a]));
             }
         }
     }
@@ -215,7 +224,8 @@ qn_status qn__store_select(qn_store *store, const char *group, int copy)
 {
     int index;
     QN_TRY(find_group(store, group, &index));
-    QN_CHECK(copy >= 0 && copy < store->groups[index].copies, "group \"%s\" has no copy %d", group, copy);
+    QN_CHECK(copy >= 0 && copy < store->groups[index].copies, "group \"%s\" has no copy %d", group,
+             copy);
     if (store->groups[index].current != copy) store->generation++;
     store->groups[index].current = copy;
     return QN_OK;
@@ -226,11 +236,13 @@ qn_status qn__store_merge(qn_store *store, const char *group, int into, int from
     int index;
     qn_exec exec = {.device = store->device};
     QN_TRY(find_group(store, group, &index));
-    const qn_arenas *to = &store->groups[index].arenas[into], *other = &store->groups[index].arenas[from];
+    const qn_arenas *to = &store->groups[index].arenas[into],
+                    *other = &store->groups[index].arenas[from];
     for (int a = 0; a < to->count; a++) {
         qn_shape shape = {.rank = 1, .dim = {(int64_t)(to->bytes[a] / 4)}};
         qn_call call = {.op = qn__op(QN_OP_ADD), .caps = &store->caps};
-        call.in[0] = (qn_operand){.there = true, .desc = {.dtype = QN_F32, .shape = shape}, .buffer = to->buffer[a]};
+        call.in[0] = (qn_operand){
+            .there = true, .desc = {.dtype = QN_F32, .shape = shape}, .buffer = to->buffer[a]};
         call.in[1] = call.in[0];
         call.in[1].buffer = other->buffer[a];
         QN_TRY(qn__call_shape(&call));
@@ -251,7 +263,8 @@ qn_buffer *qn__store_buffer(const qn_store *store, const qn_store_tensor *tensor
 
 qn_status qn__store_share(qn_store *store)
 {
-    bool grown = store->scratch_need > (store->scratch ? qn__buffer_bytes(store->scratch) : 0) || !store->step;
+    bool grown = store->scratch_need > (store->scratch ? qn__buffer_bytes(store->scratch) : 0) ||
+                 !store->step;
     for (int i = 0; store->step && i < store->step_arenas; i++)
         grown |= !store->step[i] || qn__buffer_bytes(store->step[i]) < store->step_need[i];
     if (!grown) return QN_OK;
@@ -262,7 +275,8 @@ qn_status qn__store_share(qn_store *store)
     for (int s = 0; s < store->slots; s++)
         for (int a = 0; a < store->step_arenas; a++)
             if (store->step_need[a] > 0)
-                QN_TRY(qn__buffer_create(store->device, store->step_need[a], "activations", &store->step[s * 64 + a]));
+                QN_TRY(qn__buffer_create(store->device, store->step_need[a], "activations",
+                                         &store->step[s * 64 + a]));
     if (store->scratch_need > 0)
         QN_TRY(qn__buffer_create(store->device, store->scratch_need, "workspace", &store->scratch));
     store->generation++;
@@ -284,14 +298,16 @@ static qn_status check_part(const qn_store *store, int index, uint64_t offset, u
 {
     const qn_store_tensor *tensor = &store->tensors[index];
     uint64_t all = qn__desc_bytes(&tensor->desc);
-    QN_CHECK(offset <= all && bytes <= all - offset, "tensor \"%s\" has %llu bytes; %llu at %llu were asked",
-             tensor->name, (unsigned long long)all, (unsigned long long)bytes, (unsigned long long)offset);
-    QN_CHECK(qn__store_buffer(store, tensor) != NULL, "tensor \"%s\" has no memory: call qn_store_allocate first",
-             tensor->name);
+    QN_CHECK(offset <= all && bytes <= all - offset,
+             "tensor \"%s\" has %llu bytes; %llu at %llu were asked", tensor->name,
+             (unsigned long long)all, (unsigned long long)bytes, (unsigned long long)offset);
+    QN_CHECK(qn__store_buffer(store, tensor) != NULL,
+             "tensor \"%s\" has no memory: call qn_store_allocate first", tensor->name);
     return QN_OK;
 }
 
-qn_status qn__store_write_part(qn_store *store, int index, uint64_t offset, const void *data, uint64_t bytes)
+qn_status qn__store_write_part(qn_store *store, int index, uint64_t offset, const void *data,
+                               uint64_t bytes)
 {
     QN_TRY(check_part(store, index, offset, bytes));
     qn_store_tensor *tensor = &store->tensors[index];
@@ -299,7 +315,8 @@ qn_status qn__store_write_part(qn_store *store, int index, uint64_t offset, cons
     return qn__buffer_write(qn__store_buffer(store, tensor), tensor->offset + offset, data, bytes);
 }
 
-qn_status qn__store_read_part(qn_store *store, int index, uint64_t offset, void *data, uint64_t bytes)
+qn_status qn__store_read_part(qn_store *store, int index, uint64_t offset, void *data,
+                              uint64_t bytes)
 {
     QN_TRY(check_part(store, index, offset, bytes));
     const qn_store_tensor *tensor = &store->tensors[index];
@@ -311,7 +328,8 @@ static qn_status check_whole(const qn_store *store, const char *name, size_t byt
     *index = qn__store_index(store, name);
     QN_CHECK(*index >= 0, "the store has no tensor \"%s\"", name);
     uint64_t all = qn__desc_bytes(&store->tensors[*index].desc);
-    QN_CHECK(bytes == all, "tensor \"%s\" has %llu bytes, not %zu", name, (unsigned long long)all, bytes);
+    QN_CHECK(bytes == all, "tensor \"%s\" has %llu bytes, not %zu", name, (unsigned long long)all,
+             bytes);
     return QN_OK;
 }
 

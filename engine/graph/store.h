@@ -18,9 +18,9 @@ typedef struct qn_arenas {
 
 typedef struct qn_store_group {
     char name[32];
-    int copies;             /* gradient tree: that many of everything, one of which is current */
+    int copies; /* gradient tree: that many of everything, one of which is current */
     int current;
-    qn_arenas *arenas;      /* one a copy, the same layout in each */
+    qn_arenas *arenas; /* one a copy, the same layout in each */
 } qn_store_group;
 
 typedef struct qn_store_tensor {
@@ -29,8 +29,8 @@ typedef struct qn_store_tensor {
     int group;
     int arena;
     uint64_t offset;
-    uint64_t version;        /* raised by every write */
-    int source;              /* derived: from this tensor by `packer`; -1 */
+    uint64_t version; /* raised by every write */
+    int source;       /* derived: from this tensor by `packer`; -1 */
     char *packer;
     uint64_t source_version; /* of the source when last packed */
 } qn_store_tensor;
@@ -42,16 +42,16 @@ struct qn_store {
     int group_count;
     qn_store_tensor *tensors;
     int tensor_count, tensor_capacity;
-    int *names;              /* open addressing: tensor index + 1, by name hash */
+    int *names; /* open addressing: tensor index + 1, by name hash */
     int name_capacity;
-    uint64_t generation;     /* raised when an address may have changed */
-    int slots;               /* of the shared step memory */
-    uint64_t step_need[64];  /* bytes a slot and arena, the most of any plan */
+    uint64_t generation;    /* raised when an address may have changed */
+    int slots;              /* of the shared step memory */
+    uint64_t step_need[64]; /* bytes a slot and arena, the most of any plan */
     int step_arenas;
     uint64_t scratch_need;
-    qn_buffer **step;        /* [slots][64] */
+    qn_buffer **step; /* [slots][64] */
     qn_buffer *scratch;
-    int next_tag;            /* profile tags given to plans so far */
+    int next_tag; /* profile tags given to plans so far */
 };
 
 qn_status qn__store_create(qn_device *device, const qn_caps *caps, qn_store **store) QN_MUST_USE;
@@ -65,7 +65,8 @@ qn_status qn__store_set_copies(qn_store *store, const char *group, int copies) Q
 qn_status qn__store_select(qn_store *store, const char *group, int copy) QN_MUST_USE;
 /* copy `into` += copy `from`, as the op add would: into + from, element by element. */
 qn_status qn__store_merge(qn_store *store, const char *group, int into, int from) QN_MUST_USE;
-/* A tensor made from another by a packer op ("pack trans=1"); plans make it again when the source was written. */
+/* A tensor made from another by a packer op ("pack trans=1"); plans make it again when the source
+ * was written. */
 qn_status qn__store_derive(qn_store *store, const char *name, const char *source,
                            const char *packer) QN_MUST_USE;
 /* Bytes of every arena declared so far, allocated or not. */
@@ -82,9 +83,12 @@ qn_status qn__store_write_part(qn_store *store, int index, uint64_t offset, cons
 qn_status qn__store_read_part(qn_store *store, int index, uint64_t offset, void *data,
                               uint64_t bytes) QN_MUST_USE;
 
-/* From the start of a tensor, enqueued without waiting: `data` must stay until the queue has passed it. */
-qn_status qn__store_write_later(qn_store *store, int index, const void *data, uint64_t bytes) QN_MUST_USE;
+/* From the start of a tensor, enqueued without waiting: `data` must stay until the queue has passed
+ * it. */
+qn_status qn__store_write_later(qn_store *store, int index, const void *data,
+                                uint64_t bytes) QN_MUST_USE;
 /* One arena of the group's current copy, whole (its bytes stand in the group). */
-qn_status qn__store_read_group(qn_store *store, const char *group, int arena, void *data) QN_MUST_USE;
+qn_status qn__store_read_group(qn_store *store, const char *group, int arena,
+                               void *data) QN_MUST_USE;
 
 #endif

@@ -68,7 +68,8 @@ qn_status qn_arch_find(const char *name, qn_arch *arch)
         *arch = (qn_arch)i;
         return QN_OK;
     }
-    return qn__fail(QN_BAD_ARGUMENT, "there is no architecture \"%s\"; there are gpt2 and llama", name);
+    return qn__fail(QN_BAD_ARGUMENT, "there is no architecture \"%s\"; there are gpt2 and llama",
+                    name);
 }
 
 int qn__head_size(const qn_model_config *config)
@@ -92,8 +93,16 @@ static int64_t size_of(const qn_model_config *config, char letter)
 static bool is_bias(qn_role role)
 {
     switch (role) {
-    case QN_NORM1_BIAS: case QN_QKV_BIAS: case QN_Q_BIAS: case QN_K_BIAS: case QN_V_BIAS: case QN_O_BIAS:
-    case QN_NORM2_BIAS: case QN_UP_BIAS: case QN_DOWN_BIAS: case QN_FINAL_BIAS: return true;
+    case QN_NORM1_BIAS:
+    case QN_QKV_BIAS:
+    case QN_Q_BIAS:
+    case QN_K_BIAS:
+    case QN_V_BIAS:
+    case QN_O_BIAS:
+    case QN_NORM2_BIAS:
+    case QN_UP_BIAS:
+    case QN_DOWN_BIAS:
+    case QN_FINAL_BIAS: return true;
     default: return false;
     }
 }
@@ -104,8 +113,8 @@ static bool present(const qn_model_config *config, qn_role role)
     return role != QN_HEAD || !config->tied;
 }
 
-/* The cursor counts rows of the table, layer rows once a layer: first those before the layers, then layer by layer,
- * then those after. */
+/* The cursor counts rows of the table, layer rows once a layer: first those before the layers, then
+ * layer by layer, then those after. */
 static bool locate(const qn_model_config *config, int cursor, const qn_weight_row **row, int *layer)
 {
     const qn_weight_row *rows = qn__arch(config->arch)->weights;
@@ -136,10 +145,13 @@ bool qn__weight_next(const qn_model_config *config, int *cursor, qn_weight *weig
     } while (!present(config, row->role));
     *weight = (qn_weight){.role = row->role, .layer = layer};
     const char *mark = strstr(row->name, "%d");
-    if (mark) snprintf(weight->name, sizeof weight->name, "%.*s%d%s", (int)(mark - row->name), row->name, layer, mark + 2);
+    if (mark)
+        snprintf(weight->name, sizeof weight->name, "%.*s%d%s", (int)(mark - row->name), row->name,
+                 layer, mark + 2);
     else snprintf(weight->name, sizeof weight->name, "%s", row->name);
     weight->shape.rank = (int)strlen(row->shape);
-    for (int i = 0; i < weight->shape.rank; i++) weight->shape.dim[i] = size_of(config, row->shape[i]);
+    for (int i = 0; i < weight->shape.rank; i++)
+        weight->shape.dim[i] = size_of(config, row->shape[i]);
     weight->decay = weight->shape.rank >= 2;
     return true;
 }
@@ -164,10 +176,21 @@ static const struct {
 qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_config *config)
 {
     QN_CHECK((unsigned)arch < QN_ARCH_COUNT, "architecture %d does not exist", (int)arch);
-    *config = (qn_model_config){.size = sizeof *config, .arch = arch, .vocab = 256, .layers = 4, .heads = 4,
-                                .kv_heads = 4, .embed = 128, .ffn = arch == QN_GPT2 ? 512 : 384, .context = 256,
-                                .norm_eps = 1e-5f, .rope_theta = 10000.0f, .bias = arch == QN_GPT2, .tied = true,
-                                .bos = -1, .eos = -1};
+    *config = (qn_model_config){.size = sizeof *config,
+                                .arch = arch,
+                                .vocab = 256,
+                                .layers = 4,
+                                .heads = 4,
+                                .kv_heads = 4,
+                                .embed = 128,
+                                .ffn = arch == QN_GPT2 ? 512 : 384,
+                                .context = 256,
+                                .norm_eps = 1e-5f,
+                                .rope_theta = 10000.0f,
+                                .bias = arch == QN_GPT2,
+                                .tied = true,
+                                .bos = -1,
+                                .eos = -1};
     if (!size_name) return QN_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         if (sizes[i].arch != arch || strcmp(sizes[i].name, size_name) != 0) continue;
@@ -181,30 +204,36 @@ qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_co
         config->tied = arch == QN_GPT2 || strcmp(size_name, "1.1B") != 0;
         return QN_OK;
     }
-    return qn__fail(QN_BAD_ARGUMENT, "%s has no size \"%s\"; gpt2 has 124M 355M 774M 1.5B, llama has 15M 42M 110M 1.1B",
-                    qn_arch_name(arch), size_name);
+    return qn__fail(
+        QN_BAD_ARGUMENT,
+        "%s has no size \"%s\"; gpt2 has 124M 355M 774M 1.5B, llama has 15M 42M 110M 1.1B",
+        qn_arch_name(arch), size_name);
 }
 
 qn_status qn_model_config_check(const qn_model_config *c)
 {
     const int32_t limit = 1 << 24;
-    QN_CHECK(c->size == sizeof *c, "qn_model_config.size is %u, this library's is %zu", c->size, sizeof *c);
+    QN_CHECK(c->size == sizeof *c, "qn_model_config.size is %u, this library's is %zu", c->size,
+             sizeof *c);
     QN_CHECK((unsigned)c->arch < QN_ARCH_COUNT, "architecture %d does not exist", (int)c->arch);
-    QN_CHECK(c->vocab > 0 && c->vocab < limit, "vocabulary of %d tokens is outside [1, 2^24)", c->vocab);
+    QN_CHECK(c->vocab > 0 && c->vocab < limit, "vocabulary of %d tokens is outside [1, 2^24)",
+             c->vocab);
     QN_CHECK(c->layers > 0 && c->layers <= 4096, "%d layers are outside [1, 4096]", c->layers);
     QN_CHECK(c->embed > 0 && c->embed < limit, "embed %d is outside [1, 2^24)", c->embed);
-    QN_CHECK(c->heads > 0 && c->embed % c->heads == 0, "embed %d is not a multiple of %d heads", c->embed, c->heads);
-    QN_CHECK(c->kv_heads > 0 && c->heads % c->kv_heads == 0, "%d heads are not a multiple of %d kv-heads", c->heads,
-             c->kv_heads);
+    QN_CHECK(c->heads > 0 && c->embed % c->heads == 0, "embed %d is not a multiple of %d heads",
+             c->embed, c->heads);
+    QN_CHECK(c->kv_heads > 0 && c->heads % c->kv_heads == 0,
+             "%d heads are not a multiple of %d kv-heads", c->heads, c->kv_heads);
     QN_CHECK(c->ffn > 0 && c->ffn < limit, "ffn %d is outside [1, 2^24)", c->ffn);
     QN_CHECK(c->context > 0 && c->context < limit, "context %d is outside [1, 2^24)", c->context);
     QN_CHECK(c->norm_eps > 0, "norm_eps %g must be above 0", (double)c->norm_eps);
     const qn_arch_row *arch = qn__arch(c->arch);
-    QN_CHECK(arch->learned_positions || qn__head_size(c) % 2 == 0, "rotary positions need an even head size, not %d",
-             qn__head_size(c));
-    QN_CHECK(!arch->learned_positions || c->kv_heads == c->heads, "%s has no grouped heads: leave out --kv-heads",
-             arch->name);
-    QN_CHECK(arch->learned_positions || c->rope_theta > 0, "rope_theta %g must be above 0", (double)c->rope_theta);
+    QN_CHECK(arch->learned_positions || qn__head_size(c) % 2 == 0,
+             "rotary positions need an even head size, not %d", qn__head_size(c));
+    QN_CHECK(!arch->learned_positions || c->kv_heads == c->heads,
+             "%s has no grouped heads: leave out --kv-heads", arch->name);
+    QN_CHECK(arch->learned_positions || c->rope_theta > 0, "rope_theta %g must be above 0",
+             (double)c->rope_theta);
     return QN_OK;
 }
 
@@ -212,6 +241,7 @@ int64_t qn_model_parameters(const qn_model_config *config)
 {
     int64_t count = 0;
     qn_weight weight;
-    for (int cursor = 0; qn__weight_next(config, &cursor, &weight);) count += qn_shape_elements(&weight.shape);
+    for (int cursor = 0; qn__weight_next(config, &cursor, &weight);)
+        count += qn_shape_elements(&weight.shape);
     return count;
 }

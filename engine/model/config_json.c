@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static qn_status read_i32(const json_t *json, const char *origin, const char *key, bool required, int32_t *value)
+static qn_status read_i32(const json_t *json, const char *origin, const char *key, bool required,
+                          int32_t *value)
 {
     int64_t wide = *value;
     QN_TRY(qn__json_i64(json, origin, key, required, -1, 1 << 24, &wide));
@@ -25,7 +26,8 @@ static void read_token(const json_t *json, const char *key, int32_t *value)
 {
     const json_t *member = json_object_get(json, key);
     if (json_is_array(member)) member = json_array_get(member, 0);
-    if (json_is_integer(member) && json_integer_value(member) >= 0 && json_integer_value(member) < 1 << 24)
+    if (json_is_integer(member) && json_integer_value(member) >= 0 &&
+        json_integer_value(member) < 1 << 24)
         *value = (int32_t)json_integer_value(member);
 }
 
@@ -44,7 +46,8 @@ static qn_status read_gpt2(const json_t *json, const char *origin, qn_model_conf
     QN_TRY(qn__json_string(json, origin, "activation_function", false, &act));
     if (strcmp(act, "gelu") == 0) c->gelu_erf = true;
     else if (strcmp(act, "gelu_new") != 0 && strcmp(act, "gelu_pytorch_tanh") != 0)
-        return qn__fail(QN_UNSUPPORTED, "%s: activation_function \"%s\"; gelu_new and gelu are known", origin, act);
+        return qn__fail(QN_UNSUPPORTED,
+                        "%s: activation_function \"%s\"; gelu_new and gelu are known", origin, act);
     c->bias = true;
     const json_t *own = json_object_get(json, "quernel");
     return own ? qn__json_bool(own, origin, "bias", false, &c->bias) : QN_OK;
@@ -52,7 +55,8 @@ static qn_status read_gpt2(const json_t *json, const char *origin, qn_model_conf
 
 static qn_status read_rope(const json_t *json, const char *origin, qn_model_config *c)
 {
-    const json_t *scaling = json_object_get(json, "rope_scaling"), *rope = json_object_get(json, "rope_parameters");
+    const json_t *scaling = json_object_get(json, "rope_scaling"),
+                 *rope = json_object_get(json, "rope_parameters");
     const char *kind = "default";
     QN_TRY(read_f32(json, origin, "rope_theta", &c->rope_theta));
     if (json_is_object(rope)) QN_TRY(read_f32(rope, origin, "rope_theta", &c->rope_theta));
@@ -61,7 +65,8 @@ static qn_status read_rope(const json_t *json, const char *origin, qn_model_conf
     QN_TRY(qn__json_string(rule, origin, "type", false, &kind));
     QN_TRY(qn__json_string(rule, origin, "rope_type", false, &kind));
     if (strcmp(kind, "default") != 0)
-        return qn__fail(QN_UNSUPPORTED, "%s: rope scaling \"%s\" is not supported yet", origin, kind);
+        return qn__fail(QN_UNSUPPORTED, "%s: rope scaling \"%s\" is not supported yet", origin,
+                        kind);
     return QN_OK;
 }
 
@@ -79,7 +84,8 @@ static qn_status read_llama(const json_t *json, const char *origin, qn_model_con
     QN_TRY(read_i32(json, origin, "num_key_value_heads", false, &c->kv_heads));
     QN_TRY(read_i32(json, origin, "head_dim", false, &head));
     if (head > 0 && (c->heads <= 0 || head != c->embed / c->heads))
-        return qn__fail(QN_UNSUPPORTED, "%s: head_dim %d is not hidden_size / num_attention_heads", origin, head);
+        return qn__fail(QN_UNSUPPORTED, "%s: head_dim %d is not hidden_size / num_attention_heads",
+                        origin, head);
     QN_TRY(read_f32(json, origin, "rms_norm_eps", &c->norm_eps));
     QN_TRY(qn__json_bool(json, origin, "attention_bias", false, &c->bias));
     QN_TRY(qn__json_string(json, origin, "hidden_act", false, &act));
@@ -94,7 +100,8 @@ qn_status qn__config_from_json(const json_t *json, const char *origin, qn_model_
     qn_arch arch;
     QN_TRY(qn__json_string(json, origin, "model_type", true, &type));
     if (qn_arch_find(type, &arch) != QN_OK)
-        return qn__fail(QN_UNSUPPORTED, "%s: model_type \"%s\"; gpt2 and llama are known", origin, type);
+        return qn__fail(QN_UNSUPPORTED, "%s: model_type \"%s\"; gpt2 and llama are known", origin,
+                        type);
     QN_TRY(qn_model_config_named(arch, NULL, config));
     config->norm_eps = arch == QN_LLAMA ? 1e-6f : 1e-5f; /* transformers' own defaults */
     config->bias = false;
@@ -110,18 +117,23 @@ qn_status qn__config_from_json(const json_t *json, const char *origin, qn_model_
 json_t *qn__config_to_json(const qn_model_config *c)
 {
     const qn_arch_row *arch = qn__arch(c->arch);
-    json_t *json = c->arch == QN_GPT2
-        ? json_pack("{s:[s],s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:f,s:f,s:f,s:f}", "architectures", arch->hf_class,
-                    "model_type", arch->name, "vocab_size", c->vocab, "n_positions", c->context, "n_ctx", c->context,
-                    "n_embd", c->embed, "n_layer", c->layers, "n_head", c->heads, "n_inner", c->ffn,
-                    "activation_function", c->gelu_erf ? "gelu" : "gelu_new", "layer_norm_epsilon",
-                    (double)c->norm_eps, "attn_pdrop", 0.0, "embd_pdrop", 0.0, "resid_pdrop", 0.0)
-        : json_pack("{s:[s],s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:f,s:s,s:b,s:b}", "architectures", arch->hf_class,
-                    "model_type", arch->name, "vocab_size", c->vocab, "max_position_embeddings", c->context,
-                    "hidden_size", c->embed, "intermediate_size", c->ffn, "num_hidden_layers", c->layers,
-                    "num_attention_heads", c->heads, "num_key_value_heads", c->kv_heads, "head_dim",
-                    qn__head_size(c), "rms_norm_eps", (double)c->norm_eps, "rope_theta", (double)c->rope_theta,
-                    "hidden_act", "silu", "attention_bias", c->bias, "mlp_bias", 0);
+    json_t *json =
+        c->arch == QN_GPT2
+            ? json_pack("{s:[s],s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:f,s:f,s:f,s:f}",
+                        "architectures", arch->hf_class, "model_type", arch->name, "vocab_size",
+                        c->vocab, "n_positions", c->context, "n_ctx", c->context, "n_embd",
+                        c->embed, "n_layer", c->layers, "n_head", c->heads, "n_inner", c->ffn,
+                        "activation_function", c->gelu_erf ? "gelu" : "gelu_new",
+                        "layer_norm_epsilon", (double)c->norm_eps, "attn_pdrop", 0.0, "embd_pdrop",
+                        0.0, "resid_pdrop", 0.0)
+            : json_pack("{s:[s],s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:f,s:s,s:b,s:b}",
+                        "architectures", arch->hf_class, "model_type", arch->name, "vocab_size",
+                        c->vocab, "max_position_embeddings", c->context, "hidden_size", c->embed,
+                        "intermediate_size", c->ffn, "num_hidden_layers", c->layers,
+                        "num_attention_heads", c->heads, "num_key_value_heads", c->kv_heads,
+                        "head_dim", qn__head_size(c), "rms_norm_eps", (double)c->norm_eps,
+                        "rope_theta", (double)c->rope_theta, "hidden_act", "silu", "attention_bias",
+                        c->bias, "mlp_bias", 0);
     if (!json) return NULL;
     json_object_set_new(json, "initializer_range", json_real(0.02));
     json_object_set_new(json, "tie_word_embeddings", json_boolean(c->tied));

@@ -66,7 +66,8 @@ static qn_status check_tokens(const qn_model *model, const int32_t *tokens, size
 {
     for (size_t i = 0; i < count; i++)
         QN_CHECK(tokens[i] >= 0 && tokens[i] < model->config.vocab,
-                 "token %d at position %zu is outside the vocabulary of %d: is this the model's tokenizer?",
+                 "token %d at position %zu is outside the vocabulary of %d: is this the model's "
+                 "tokenizer?",
                  tokens[i], i, model->config.vocab);
     return QN_OK;
 }
@@ -91,11 +92,13 @@ static qn_status plan_all(qn_model *model)
 
 static qn_status write_rows(qn_store *store, const char *name, const int32_t *values, size_t count)
 {
-    return qn__store_write_part(store, qn__store_index(store, name), 0, values, count * sizeof *values);
+    return qn__store_write_part(store, qn__store_index(store, name), 0, values,
+                                count * sizeof *values);
 }
 
 /* ids, positions and ranges of `sequences` sequences of `length` rows. */
-static qn_status write_inputs(qn_store *store, const char *prefix, const int32_t *ids, int sequences, int length)
+static qn_status write_inputs(qn_store *store, const char *prefix, const int32_t *ids,
+                              int sequences, int length)
 {
     size_t rows = (size_t)sequences * (size_t)length;
     int32_t *ranges = malloc(rows * 5 * sizeof *ranges + 1);
@@ -113,15 +116,16 @@ static qn_status write_inputs(qn_store *store, const char *prefix, const int32_t
 
 qn_status qn_model_logits(qn_model *model, const int32_t *tokens, size_t count, float *logits)
 {
-    QN_CHECK(count >= 1 && count <= (size_t)model->config.context, "%zu tokens; the context is %d", count,
-             model->config.context);
+    QN_CHECK(count >= 1 && count <= (size_t)model->config.context, "%zu tokens; the context is %d",
+             count, model->config.context);
     QN_TRY(check_tokens(model, tokens, count));
     QN_TRY(plan_all(model));
     QN_TRY(qn_plan_prepare(model->all_plan));
     QN_TRY(write_inputs(model->store, "all", tokens, 1, (int)count));
     QN_TRY(qn_plan_run(model->all_plan, QN_FORWARD, (int64_t)count, 0));
     int index = qn__store_index(model->store, "all.logits");
-    return qn__store_read_part(model->store, index, 0, logits, count * (uint64_t)model->config.vocab * sizeof *logits);
+    return qn__store_read_part(model->store, index, 0, logits,
+                               count * (uint64_t)model->config.vocab * sizeof *logits);
 }
 
 /* ---- mean loss of a text ---- */
@@ -131,8 +135,10 @@ static qn_status plan_loss(qn_model *model, int batch)
     int64_t rows = (int64_t)batch * model->config.context;
     qn_shape shape = {.rank = 1, .dim = {rows}};
     if (model->loss_plan)
-        return model->loss_batch == batch ? QN_OK : qn__fail(QN_BAD_ARGUMENT, "the batch of qn_model_loss was %d before",
-                                                             model->loss_batch);
+        return model->loss_batch == batch
+                   ? QN_OK
+                   : qn__fail(QN_BAD_ARGUMENT, "the batch of qn_model_loss was %d before",
+                              model->loss_batch);
     qn_network network = {.config = &model->config, .prefix = "loss"};
     QN_TRY(qn__network_inputs(model->store, &network, rows));
     QN_TRY(qn_store_add(model->store, "loss", "loss.targets", QN_I32, &shape));
@@ -140,7 +146,8 @@ static qn_status plan_loss(qn_model *model, int batch)
     QN_TRY(qn_graph_create(model->store, &model->loss_graph));
     network.graph = model->loss_graph;
     qn_tensor *logits = qn__network_head(&network, qn__network_hidden(&network));
-    qn_tensor *loss = qn_apply(model->loss_graph, "cross_entropy", logits, qn_graph_input(model->loss_graph, "loss.targets"));
+    qn_tensor *loss = qn_apply(model->loss_graph, "cross_entropy", logits,
+                               qn_graph_input(model->loss_graph, "loss.targets"));
     qn__network_free(&network);
     QN_TRY(qn_graph_status(model->loss_graph));
     QN_TRY(qn_graph_assign(model->loss_graph, loss, "loss.loss"));
@@ -148,9 +155,9 @@ static qn_status plan_loss(qn_model *model, int batch)
     return qn_plan_create(model->loss_graph, NULL, &model->loss_plan);
 }
 
-/* One batch of windows from window `first`; adds to *nll and *predicted. */
-static qn_status loss_batch(qn_model *model, const int32_t *tokens, size_t count, size_t first, int32_t *ids,
-                            float *losses, double *nll, int64_t *predicted)
+/* One batch of windows from window `first`; adds to *loss. ids has room for ids and targets. */
+static qn_status loss_batch(qn_model *model, const int32_t *tokens, size_t count, size_t first,
+                            int32_t *ids, float *losses, qn_loss *loss)
 {
     size_t context = (size_t)model->config.context, rows = (size_t)model->loss_batch * context;
     int32_t *targets = ids + rows;
@@ -159,21 +166,20 @@ static qn_status loss_batch(qn_model *model, const int32_t *tokens, size_t count
         bool there = at + 1 < count;
         ids[r] = there ? tokens[at] : 0;
         targets[r] = there ? tokens[at + 1] : -1;
-        *predicted += there;
+        loss->predicted += there;
     }
     QN_TRY(write_inputs(model->store, "loss", ids, model->loss_batch, (int)context));
     QN_TRY(qn_store_write(model->store, "loss.targets", targets, rows * sizeof *targets));
     QN_TRY(qn_plan_run(model->loss_plan, QN_FORWARD, 0, 0));
     QN_TRY(qn_store_read(model->store, "loss.loss", losses, rows * sizeof *losses));
-    for (size_t r = 0; r < rows; r++) *nll += (double)losses[r];
+    for (size_t r = 0; r < rows; r++) loss->nll += (double)losses[r];
     return QN_OK;
 }
 
-qn_status qn_model_loss(qn_model *model, const int32_t *tokens, size_t count, int batch, qn_progress_fn progress,
-                        void *user, double *nll, int64_t *predicted)
+qn_status qn_model_loss(qn_model *model, const int32_t *tokens, size_t count, int batch,
+                        qn_progress_fn progress, void *user, qn_loss *loss)
 {
-    *nll = 0;
-    *predicted = 0;
+    *loss = (qn_loss){0};
     QN_CHECK(batch >= 1 && count >= 2, "a loss needs a batch of 1 or more and 2 tokens or more");
     QN_TRY(check_tokens(model, tokens, count));
     QN_TRY(plan_loss(model, batch));
@@ -184,8 +190,9 @@ qn_status qn_model_loss(qn_model *model, const int32_t *tokens, size_t count, in
     float *losses = malloc(rows * sizeof *losses);
     qn_status status = ids && losses ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
     for (size_t first = 0; status == QN_OK && first < windows; first += (size_t)batch) {
-        status = loss_batch(model, tokens, count, first, ids, losses, nll, predicted);
-        if (status == QN_OK && progress && !progress(user, (int64_t)first + batch, (int64_t)windows))
+        status = loss_batch(model, tokens, count, first, ids, losses, loss);
+        if (status == QN_OK && progress &&
+            !progress(user, (int64_t)first + batch, (int64_t)windows))
             status = qn__fail(QN_INTERRUPTED, "evaluation stopped");
     }
     free(ids);

@@ -8,19 +8,20 @@ struct qn_model {
     qn_device *device;
     qn_store *store;
     qn_model_config config;
-    qn_graph *all_graph;   /* logits of every token of one sequence */
+    qn_graph *all_graph; /* logits of every token of one sequence */
     qn_plan *all_plan;
-    qn_graph *loss_graph;  /* losses of a batch of windows */
+    qn_graph *loss_graph; /* losses of a batch of windows */
     qn_plan *loss_plan;
     int loss_batch;
-    int sessions;          /* made so far; one at a time holds the cache */
+    int sessions; /* made so far; one at a time holds the cache */
     qn_session *holder;
     qn_graph *cache_graph; /* one sequence against the cache */
     qn_plan *cache_plan;
-    int cache_rows;        /* most tokens fed at once */
+    int cache_rows; /* most tokens fed at once */
 };
 
 /* A model around weights made some other way: declared, not yet filled. */
-qn_status qn__model_create(qn_device *device, const qn_model_config *config, qn_model **model) QN_MUST_USE;
+qn_status qn__model_create(qn_device *device, const qn_model_config *config,
+                           qn_model **model) QN_MUST_USE;
 
 #endif

@@ -16,7 +16,10 @@ qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t
         const char *ending;
         int64_t dims[2];
         int rank;
-    } table[] = {{"ids", {rows}, 1}, {"pos", {rows}, 1}, {"ranges", {rows, 4}, 2}, {"index", {rows}, 1},
+    } table[] = {{"ids", {rows}, 1},
+                 {"pos", {rows}, 1},
+                 {"ranges", {rows, 4}, 2},
+                 {"index", {rows}, 1},
                  {"rng", {4}, 1}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         char name[64];
@@ -63,14 +66,18 @@ static bool is_norm(qn_role role)
 }
 
 /* Two normals from each pair of uniforms; element i is the same however many there are. */
-static void fill_normal(float *values, int64_t count, double deviation, uint64_t seed, uint64_t stream)
+static void fill_normal(float *values, int64_t count, double deviation, uint64_t seed,
+                        uint64_t stream)
 {
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     for (int64_t i = 0; i < count; i += 4) {
-        uint32_t counter[4] = {(uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), (uint32_t)stream, 0x696E6974u}, word[4];
+        uint32_t counter[4] = {(uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), (uint32_t)stream,
+                               0x696E6974u},
+                 word[4];
         qn__philox(counter, key, word);
         for (int pair = 0; pair < 2; pair++) {
-            double u = ((double)word[pair * 2] + 0.5) * 0x1p-32, r = deviation * sqrt(-2.0 * log(u));
+            double u = ((double)word[pair * 2] + 0.5) * 0x1p-32,
+                   r = deviation * sqrt(-2.0 * log(u));
             double angle = 6.283185307179586 * (double)word[pair * 2 + 1] * 0x1p-32;
             if (i + pair * 2 < count) values[i + pair * 2] = (float)(r * cos(angle));
             if (i + pair * 2 + 1 < count) values[i + pair * 2 + 1] = (float)(r * sin(angle));
@@ -86,11 +93,14 @@ qn_status qn__weights_init(qn_store *store, const qn_model_config *config, uint6
         int64_t count = qn_shape_elements(&weight.shape);
         float *values = malloc((size_t)count * sizeof *values);
         if (!values) return qn__fail(QN_OS_ERROR, "no memory for %lld numbers", (long long)count);
-        double deviation = weight.role == QN_O || weight.role == QN_DOWN ? 0.02 / sqrt(2.0 * config->layers) : 0.02;
+        double deviation = weight.role == QN_O || weight.role == QN_DOWN
+                               ? 0.02 / sqrt(2.0 * config->layers)
+                               : 0.02;
         if (weight.decay) fill_normal(values, count, deviation, seed, stream);
         else
             for (int64_t i = 0; i < count; i++) values[i] = is_norm(weight.role) ? 1.0f : 0.0f;
-        qn_status status = qn_store_write(store, weight.name, values, (size_t)count * sizeof *values);
+        qn_status status =
+            qn_store_write(store, weight.name, values, (size_t)count * sizeof *values);
         free(values);
         QN_TRY(status);
     }
@@ -115,7 +125,8 @@ static qn_tensor *input(qn_network *n, const char *ending)
 {
     char name[64];
     snprintf(name, sizeof name, "%s.%s", n->prefix, ending);
-    return n->rows && strcmp(ending, "rng") != 0 ? qn_graph_rows(n->graph, name) : qn_graph_input(n->graph, name);
+    return n->rows && strcmp(ending, "rng") != 0 ? qn_graph_rows(n->graph, name)
+                                                 : qn_graph_input(n->graph, name);
 }
 
 static bool weight_of(const qn_model_config *config, qn_role role, int layer, qn_weight *weight)
@@ -138,14 +149,17 @@ static qn_tensor *weight(qn_network *n, qn_role role, int layer)
         n->uses = more;
         n->use_capacity = capacity;
     }
-    if (tensor) n->uses[n->use_count++] = (struct qn_use){qn__store_index(qn__graph_store(n->graph), found.name), tensor};
+    if (tensor)
+        n->uses[n->use_count++] =
+            (struct qn_use){qn__store_index(qn__graph_store(n->graph), found.name), tensor};
     return tensor;
 }
 
 static qn_tensor *linear(qn_network *n, qn_tensor *x, qn_role role, qn_role bias, int layer)
 {
     bool in_out = qn__arch(n->config->arch)->in_out;
-    qn_tensor *y = qn_apply(n->graph, in_out ? "matmul" : "matmul trans_b=1", x, weight(n, role, layer));
+    qn_tensor *y =
+        qn_apply(n->graph, in_out ? "matmul" : "matmul trans_b=1", x, weight(n, role, layer));
     qn_tensor *b = bias == QN_ROLE_COUNT ? QN_NONE : weight(n, bias, layer);
     return b ? qn_apply(n->graph, "add", y, b) : y;
 }
@@ -154,7 +168,8 @@ static qn_tensor *norm(qn_network *n, qn_tensor *x, qn_role role, qn_role bias, 
 {
     char line[64];
     bool layer_norm = qn__arch(n->config->arch)->layer_norm;
-    snprintf(line, sizeof line, "%s eps=%.9g", layer_norm ? "layer_norm" : "rms_norm", (double)n->config->norm_eps);
+    snprintf(line, sizeof line, "%s eps=%.9g", layer_norm ? "layer_norm" : "rms_norm",
+             (double)n->config->norm_eps);
     qn_tensor *gamma = weight(n, role, layer);
     if (!layer_norm) return qn_apply(n->graph, line, x, gamma);
     return qn_apply(n->graph, line, x, gamma, weight(n, bias, layer));
@@ -172,7 +187,8 @@ static qn_tensor *dropout(qn_network *n, qn_tensor *x, qn_tensor *rng, int strea
 static qn_tensor *heads(qn_network *n, qn_tensor *x, int64_t count)
 {
     if (!x) return NULL;
-    qn_shape shape = {.rank = 3, .dim = {qn_tensor_shape(x)->dim[0], count, qn__head_size(n->config)}};
+    qn_shape shape = {.rank = 3,
+                      .dim = {qn_tensor_shape(x)->dim[0], count, qn__head_size(n->config)}};
     return qn_graph_reshape(n->graph, x, &shape);
 }
 
@@ -191,7 +207,8 @@ typedef struct layer_inputs {
 static qn_tensor *column(qn_network *n, qn_tensor *x, int part)
 {
     char line[64];
-    snprintf(line, sizeof line, "slice axis=1 from=%d to=%d", part * n->config->embed, (part + 1) * n->config->embed);
+    snprintf(line, sizeof line, "slice axis=1 from=%d to=%d", part * n->config->embed,
+             (part + 1) * n->config->embed);
     return qn_apply(n->graph, line, x);
 }
 
@@ -238,7 +255,8 @@ static qn_tensor *feed_forward(qn_network *n, qn_tensor *x, const layer_inputs *
         qn_tensor *gate = linear(n, x, QN_GATE, QN_ROLE_COUNT, layer);
         h = qn_apply(n->graph, "swiglu", gate, linear(n, x, QN_UP, QN_ROLE_COUNT, layer));
     } else {
-        h = qn_apply(n->graph, n->config->gelu_erf ? "gelu erf=1" : "gelu", linear(n, x, QN_UP, QN_UP_BIAS, layer));
+        h = qn_apply(n->graph, n->config->gelu_erf ? "gelu erf=1" : "gelu",
+                     linear(n, x, QN_UP, QN_UP_BIAS, layer));
     }
     return dropout(n, linear(n, h, QN_DOWN, QN_DOWN_BIAS, layer), in->rng, 2 * layer + 2);
 }
@@ -246,13 +264,15 @@ static qn_tensor *feed_forward(qn_network *n, qn_tensor *x, const layer_inputs *
 qn_tensor *qn__network_hidden(qn_network *n)
 {
     const qn_arch_row *arch = qn__arch(n->config->arch);
-    layer_inputs in = {.ranges = input(n, "ranges"), .index = n->cached ? input(n, "index") : NULL,
+    layer_inputs in = {.ranges = input(n, "ranges"),
+                       .index = n->cached ? input(n, "index") : NULL,
                        .rng = n->dropout > 0 ? input(n, "rng") : NULL,
                        .rope = arch->learned_positions ? NULL : qn_graph_input(n->graph, "rope")};
     in.pos = input(n, "pos");
     qn_tensor *x = qn_apply(n->graph, "embedding", weight(n, QN_TOKENS, -1), input(n, "ids"));
     if (arch->learned_positions)
-        x = qn_apply(n->graph, "add", x, qn_apply(n->graph, "embedding", weight(n, QN_POSITIONS, -1), in.pos));
+        x = qn_apply(n->graph, "add", x,
+                     qn_apply(n->graph, "embedding", weight(n, QN_POSITIONS, -1), in.pos));
     x = dropout(n, x, in.rng, 0);
     for (int layer = 0; layer < n->config->layers; layer++) {
         qn_tensor *h = norm(n, x, QN_NORM1, QN_NORM1_BIAS, layer);
@@ -265,7 +285,8 @@ qn_tensor *qn__network_hidden(qn_network *n)
 
 qn_tensor *qn__network_head(qn_network *n, qn_tensor *hidden)
 {
-    return qn_apply(n->graph, "matmul trans_b=1", hidden, weight(n, n->config->tied ? QN_TOKENS : QN_HEAD, -1));
+    return qn_apply(n->graph, "matmul trans_b=1", hidden,
+                    weight(n, n->config->tied ? QN_TOKENS : QN_HEAD, -1));
 }
 
 void qn__network_free(qn_network *network)

@@ -9,10 +9,12 @@
 typedef struct qn_network {
     qn_graph *graph;
     const qn_model_config *config;
-    const char *prefix;   /* of inputs: "<prefix>.ids" i32[R], ".pos" i32[R], ".ranges" i32[R,4]; ".rng" i32[4] with dropout;
-                             cached: also ".index" i32[R], where new keys go */
-    bool rows;            /* R is the run-time dimension */
-    bool cached;          /* keys and values of each layer live in "kv.k.<layer>", "kv.v.<layer>" [S, G, D] */
+    const char
+        *prefix; /* of inputs: "<prefix>.ids" i32[R], ".pos" i32[R], ".ranges" i32[R,4]; ".rng"
+                    i32[4] with dropout; cached: also ".index" i32[R], where new keys go */
+    bool rows;   /* R is the run-time dimension */
+    bool
+        cached; /* keys and values of each layer live in "kv.k.<layer>", "kv.v.<layer>" [S, G, D] */
     float dropout;
     /* Filled while building: every use of a weight. */
     struct qn_use {
@@ -28,8 +30,10 @@ qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t
 qn_status qn__weights_declare(qn_store *store, const qn_model_config *config) QN_MUST_USE;
 /* After allocation: the table of (cos, sin). */
 qn_status qn__rope_fill(qn_store *store, const qn_model_config *config) QN_MUST_USE;
-/* Normal(0, 0.02), residual projections divided by sqrt(2 layers), norms 1, biases 0; a function of seed only. */
-qn_status qn__weights_init(qn_store *store, const qn_model_config *config, uint64_t seed) QN_MUST_USE;
+/* Normal(0, 0.02), residual projections divided by sqrt(2 layers), norms 1, biases 0; a function of
+ * seed only. */
+qn_status qn__weights_init(qn_store *store, const qn_model_config *config,
+                           uint64_t seed) QN_MUST_USE;
 
 /* The last norm's output [R, C]; NULL after a failure (see qn_graph_status). */
 qn_tensor *qn__network_hidden(qn_network *network);

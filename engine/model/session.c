@@ -37,13 +37,15 @@ static qn_status plan_cache(qn_model *model)
 {
     if (model->cache_plan) return QN_OK;
     model->cache_rows = model->config.context < FEED_ROWS ? model->config.context : FEED_ROWS;
-    qn_network network = {.config = &model->config, .prefix = "kv.in", .rows = true, .cached = true};
+    qn_network network = {
+        .config = &model->config, .prefix = "kv.in", .rows = true, .cached = true};
     QN_TRY(declare_cache(model));
     QN_TRY(qn__network_inputs(model->store, &network, model->cache_rows));
     QN_TRY(qn_graph_create(model->store, &model->cache_graph));
     network.graph = model->cache_graph;
     qn_tensor *hidden = qn__network_hidden(&network);
-    qn_tensor *last = qn_apply(model->cache_graph, "embedding", hidden, qn_graph_input(model->cache_graph, "kv.last"));
+    qn_tensor *last = qn_apply(model->cache_graph, "embedding", hidden,
+                               qn_graph_input(model->cache_graph, "kv.last"));
     qn_tensor *logits = qn__network_head(&network, last);
     qn__network_free(&network);
     QN_TRY(qn_graph_status(model->cache_graph));
@@ -52,7 +54,8 @@ static qn_status plan_cache(qn_model *model)
     return qn_plan_prepare(model->cache_plan);
 }
 
-qn_status qn_session_create(qn_model *model, const qn_sampler_options *options, qn_session **session)
+qn_status qn_session_create(qn_model *model, const qn_sampler_options *options,
+                            qn_session **session)
 {
     *session = NULL;
     qn_session *s = calloc(1, sizeof *s);
@@ -95,7 +98,8 @@ int32_t qn_session_length(const qn_session *session)
 
 static qn_status write_part(qn_store *store, const char *name, const int32_t *values, int count)
 {
-    return qn__store_write_part(store, qn__store_index(store, name), 0, values, (uint64_t)count * sizeof *values);
+    return qn__store_write_part(store, qn__store_index(store, name), 0, values,
+                                (uint64_t)count * sizeof *values);
 }
 
 static qn_status feed_some(qn_session *session, const int32_t *tokens, int count)
@@ -123,12 +127,14 @@ static qn_status feed_some(qn_session *session, const int32_t *tokens, int count
 qn_status qn_session_feed(qn_session *session, const int32_t *tokens, size_t count)
 {
     const qn_model *model = session->model;
-    QN_CHECK(model->holder == session, "another session of this model was made since and holds the cache");
+    QN_CHECK(model->holder == session,
+             "another session of this model was made since and holds the cache");
     QN_CHECK(count <= (size_t)(model->config.context - session->length),
-             "%d tokens are in the context of %d; %zu more do not fit", session->length, model->config.context, count);
+             "%d tokens are in the context of %d; %zu more do not fit", session->length,
+             model->config.context, count);
     for (size_t i = 0; i < count; i++)
-        QN_CHECK(tokens[i] >= 0 && tokens[i] < model->config.vocab, "token %d is outside the vocabulary of %d", tokens[i],
-                 model->config.vocab);
+        QN_CHECK(tokens[i] >= 0 && tokens[i] < model->config.vocab,
+                 "token %d is outside the vocabulary of %d", tokens[i], model->config.vocab);
     while (count > 0) {
         int some = count < (size_t)model->cache_rows ? (int)count : model->cache_rows;
         QN_TRY(feed_some(session, tokens, some));

@@ -14,10 +14,14 @@
 static const char *llmc_name(qn_role role)
 {
     static const char *const names[QN_ROLE_COUNT] = {
-        [QN_TOKENS] = "wte", [QN_POSITIONS] = "wpe", [QN_NORM1] = "ln1w", [QN_NORM1_BIAS] = "ln1b",
-        [QN_QKV] = "qkvw", [QN_QKV_BIAS] = "qkvb", [QN_O] = "attprojw", [QN_O_BIAS] = "attprojb",
-        [QN_NORM2] = "ln2w", [QN_NORM2_BIAS] = "ln2b", [QN_UP] = "fcw", [QN_UP_BIAS] = "fcb",
-        [QN_DOWN] = "fcprojw", [QN_DOWN_BIAS] = "fcprojb", [QN_FINAL] = "lnfw", [QN_FINAL_BIAS] = "lnfb"};
+        [QN_TOKENS] = "wte",   [QN_POSITIONS] = "wpe",
+        [QN_NORM1] = "ln1w",   [QN_NORM1_BIAS] = "ln1b",
+        [QN_QKV] = "qkvw",     [QN_QKV_BIAS] = "qkvb",
+        [QN_O] = "attprojw",   [QN_O_BIAS] = "attprojb",
+        [QN_NORM2] = "ln2w",   [QN_NORM2_BIAS] = "ln2b",
+        [QN_UP] = "fcw",       [QN_UP_BIAS] = "fcb",
+        [QN_DOWN] = "fcprojw", [QN_DOWN_BIAS] = "fcprojb",
+        [QN_FINAL] = "lnfw",   [QN_FINAL_BIAS] = "lnfb"};
     return names[role];
 }
 
@@ -35,7 +39,8 @@ static const qn_range *find(const qn_model_file *file, const qn_weight *weight)
     case QN_MODEL_FILE_LLAMA2C: return qn__llama2c_find(file->llama2c, weight->name);
     case QN_MODEL_FILE_LLMC:
         if (!llmc_name(weight->role)) return NULL;
-        snprintf(name, sizeof name, weight->layer >= 0 ? "%s.%d" : "%s", llmc_name(weight->role), weight->layer);
+        snprintf(name, sizeof name, weight->layer >= 0 ? "%s.%d" : "%s", llmc_name(weight->role),
+                 weight->layer);
         return qn__llmc_find(file->llmc, name);
     default: return NULL;
     }
@@ -54,19 +59,20 @@ static void to_f32(const uint8_t *from, qn_dtype dtype, int64_t count, float *to
     }
 }
 
-static qn_status check_range(const qn_range *range, const qn_weight *weight, const qn_shape *want, const char *path)
+static qn_status check_range(const qn_range *range, const qn_weight *weight, const qn_shape *want,
+                             const char *path)
 {
     qn_desc desc;
     char got[96];
     QN_TRY(qn__range_desc(range, path, &desc));
-    bool padded = weight->role == QN_TOKENS && desc.shape.rank == 2 && desc.shape.dim[0] >= want->dim[0] &&
-                  desc.shape.dim[1] == want->dim[1];
+    bool padded = weight->role == QN_TOKENS && desc.shape.rank == 2 &&
+                  desc.shape.dim[0] >= want->dim[0] && desc.shape.dim[1] == want->dim[1];
     if (!qn_shape_equal(&desc.shape, want) && !padded)
-        return qn__fail(QN_BAD_DATA, "%s: tensor %s is %s, which does not fit the configuration", path, range->name,
-                        qn__range_text(range, got, sizeof got));
+        return qn__fail(QN_BAD_DATA, "%s: tensor %s is %s, which does not fit the configuration",
+                        path, range->name, qn__range_text(range, got, sizeof got));
     if (desc.dtype != QN_F32 && desc.dtype != QN_F16 && desc.dtype != QN_BF16)
-        return qn__fail(QN_UNSUPPORTED, "%s: tensor %s is %s; f32, f16 and bf16 are read", path, range->name,
-                        range->dtype_name);
+        return qn__fail(QN_UNSUPPORTED, "%s: tensor %s is %s; f32, f16 and bf16 are read", path,
+                        range->name, range->dtype_name);
     return QN_OK;
 }
 
@@ -76,13 +82,14 @@ static void transpose(const float *from, int64_t rows, int64_t cols, float *to)
         for (int64_t c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
 }
 
-static qn_status read_one(qn_store *store, const qn_weight *weight, const qn_model_file *file, const char *path)
+static qn_status read_one(qn_store *store, const qn_weight *weight, const qn_model_file *file,
+                          const char *path)
 {
     const qn_range *range = find(file, weight);
     if (!range) return qn__fail(QN_BAD_DATA, "%s: tensor %s is missing", path, weight->name);
     /* llm.c stores linear weights [out, in]; the store keeps Hugging Face's [in, out] for GPT-2. */
-    bool turn = file->kind == QN_MODEL_FILE_LLMC && weight->shape.rank == 2 && weight->role != QN_TOKENS &&
-                weight->role != QN_POSITIONS;
+    bool turn = file->kind == QN_MODEL_FILE_LLMC && weight->shape.rank == 2 &&
+                weight->role != QN_TOKENS && weight->role != QN_POSITIONS;
     qn_shape want = weight->shape;
     if (turn) {
         want.dim[0] = weight->shape.dim[1];
@@ -91,7 +98,8 @@ static qn_status read_one(qn_store *store, const qn_weight *weight, const qn_mod
     QN_TRY(check_range(range, weight, &want, path));
     int64_t count = qn_shape_elements(&want);
     float *values = malloc((size_t)count * sizeof *values * (turn ? 2 : 1) + 1);
-    if (!values) return qn__fail(QN_OS_ERROR, "%s: no memory for %lld numbers", path, (long long)count);
+    if (!values)
+        return qn__fail(QN_OS_ERROR, "%s: no memory for %lld numbers", path, (long long)count);
     float *plain = turn ? values + count : values;
     to_f32(range->data, range->dtype, count, plain);
     if (turn) transpose(plain, want.dim[0], want.dim[1], values);
@@ -100,7 +108,8 @@ static qn_status read_one(qn_store *store, const qn_weight *weight, const qn_mod
     return status;
 }
 
-qn_status qn__weights_read(qn_store *store, const qn_model_config *config, const qn_model_file *file, const char *path)
+qn_status qn__weights_read(qn_store *store, const qn_model_config *config,
+                           const qn_model_file *file, const char *path)
 {
     qn_weight weight;
     for (int cursor = 0; qn__weight_next(config, &cursor, &weight);)
@@ -143,13 +152,17 @@ qn_status qn__config_from_file(const qn_model_file *file, const char *path, qn_m
     qn_status status;
     switch (file->kind) {
     case QN_MODEL_FILE_HF_FOLDER:
-        return qn__config_from_json(qn__hf_folder_config(file->hf_folder), qn__hf_folder_config_path(file->hf_folder),
-                                    config);
-    case QN_MODEL_FILE_LLAMA2C: status = from_llama2c(qn__llama2c_config(file->llama2c), config); break;
+        return qn__config_from_json(qn__hf_folder_config(file->hf_folder),
+                                    qn__hf_folder_config_path(file->hf_folder), config);
+    case QN_MODEL_FILE_LLAMA2C:
+        status = from_llama2c(qn__llama2c_config(file->llama2c), config);
+        break;
     case QN_MODEL_FILE_LLMC: status = from_llmc(qn__llmc_config(file->llmc), config); break;
     default:
-        return qn__fail(QN_UNSUPPORTED, "%s is a %s: models are read from Hugging Face folders, llama2.c and llm.c "
-                        "checkpoints", path, qn__model_file_kind_name(file->kind));
+        return qn__fail(QN_UNSUPPORTED,
+                        "%s is a %s: models are read from Hugging Face folders, llama2.c and llm.c "
+                        "checkpoints",
+                        path, qn__model_file_kind_name(file->kind));
     }
     if (status == QN_OK) status = qn_model_config_check(config);
     return status == QN_OK ? QN_OK : qn__wrap(QN_BAD_DATA, "%s: ", path);
@@ -157,7 +170,8 @@ qn_status qn__config_from_file(const qn_model_file *file, const char *path, qn_m
 
 /* ---- writing ---- */
 
-/* Rows of Q and K from pairs (2i, 2i+1) to halves (i, i + D/2), which is what transformers rotates. */
+/* Rows of Q and K from pairs (2i, 2i+1) to halves (i, i + D/2), which is what transformers rotates.
+ */
 static void pairs_to_halves(float *values, int64_t rows, int64_t cols, int head)
 {
     float *copy = malloc((size_t)(head * cols) * sizeof *copy);
@@ -187,7 +201,8 @@ static qn_status write_one(qn_store *store, const qn_model_config *config, const
     float *values = calloc(bytes ? bytes : 1, 1);
     if (!values) return qn__fail(QN_OS_ERROR, "no memory for %zu bytes", bytes);
     qn_status status = QN_OK;
-    if (qn__store_index(store, weight->name) >= 0) status = qn_store_read(store, weight->name, values, bytes);
+    if (qn__store_index(store, weight->name) >= 0)
+        status = qn_store_read(store, weight->name, values, bytes);
     if (config->rope_pairs && (weight->role == QN_Q || weight->role == QN_K))
         pairs_to_halves(values, weight->shape.dim[0], weight->shape.dim[1], qn__head_size(config));
     if (config->rope_pairs && (weight->role == QN_Q_BIAS || weight->role == QN_K_BIAS))
@@ -197,7 +212,8 @@ static qn_status write_one(qn_store *store, const qn_model_config *config, const
     return status;
 }
 
-static qn_status write_all(qn_store *store, const qn_model_config *config, qn_safetensors_writer *writer)
+static qn_status write_all(qn_store *store, const qn_model_config *config,
+                           qn_safetensors_writer *writer)
 {
     qn_model_config saved = as_saved(config);
     qn_weight weight;
@@ -209,10 +225,12 @@ static qn_status write_all(qn_store *store, const qn_model_config *config, qn_sa
     return QN_OK;
 }
 
-qn_status qn__weights_save_folder(qn_store *store, const qn_model_config *config, const char *folder)
+qn_status qn__weights_save_folder(qn_store *store, const qn_model_config *config,
+                                  const char *folder)
 {
     QN_TRY(qn__make_folders(folder));
-    char *path = qn__path_join(folder, "model.safetensors"), *config_path = qn__path_join(folder, "config.json");
+    char *path = qn__path_join(folder, "model.safetensors"),
+         *config_path = qn__path_join(folder, "config.json");
     qn_safetensors_writer *writer = NULL;
     json_t *json = qn__config_to_json(config);
     qn_status status = path && config_path && json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");

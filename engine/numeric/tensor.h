@@ -7,8 +7,8 @@
 
 /* Layout is part of a tensor's type. Files hold rows only; the others are derived tensors.
  *   rows     row-major
- *   panels   a matrix [rows, cols] (its last two dimensions) cut into panels of QN_PANEL rows, each stored
- *            column by column: element (r, c) lies at (r / P) * P * cols + c * P + r % P, short panels
+ *   panels   a matrix [rows, cols] (its last two dimensions) cut into panels of QN_PANEL rows, each
+ * stored column by column: element (r, c) lies at (r / P) * P * cols + c * P + r % P, short panels
  *            padded with zeros. Decode reads weights in it as one stream. */
 typedef enum qn_layout { QN_ROWS, QN_PANELS, QN_LAYOUT_COUNT } qn_layout;
 

@@ -17,16 +17,18 @@ static qn_status shape(qn_call *call)
     QN_TRY(qn__check_dim(call, K, 2, q[2]));
     QN_TRY(qn__check_dim(call, V, 0, k[0]));
     QN_TRY(qn__check_dim(call, V, 1, k[1]));
-    QN_CHECK(k[1] > 0 && q[1] % k[1] == 0, "attention: %lld heads do not divide among %lld key-value heads",
-             (long long)q[1], (long long)k[1]);
+    QN_CHECK(k[1] > 0 && q[1] % k[1] == 0,
+             "attention: %lld heads do not divide among %lld key-value heads", (long long)q[1],
+             (long long)k[1]);
     QN_CHECK(q[2] >= 1 && q[2] <= HEAD_LIMIT && v[2] >= 1 && v[2] <= HEAD_LIMIT,
-             "attention: head sizes %lld and %lld are outside [1, %d]", (long long)q[2], (long long)v[2],
-             HEAD_LIMIT);
+             "attention: head sizes %lld and %lld are outside [1, %d]", (long long)q[2],
+             (long long)v[2], HEAD_LIMIT);
     QN_TRY(qn__check_rank(call, RANGES, 2, 2));
     QN_TRY(qn__check_dim(call, RANGES, 0, q[0]));
     QN_TRY(qn__check_dim(call, RANGES, 1, 4));
     if (call->in[SLOTS].there) QN_TRY(qn__check_rank(call, SLOTS, 1, 1));
-    QN_CHECK(call->attr[SOFT_CAP].f >= 0, "attention: soft_cap %g is negative", call->attr[SOFT_CAP].f);
+    QN_CHECK(call->attr[SOFT_CAP].f >= 0, "attention: soft_cap %g is negative",
+             call->attr[SOFT_CAP].f);
     qn_shape o = {.rank = 3, .dim = {q[0], q[1], v[2]}}, lse = {.rank = 2, .dim = {q[0], q[1]}};
     qn__out_shape(call, O, QN_F32, &o);
     qn__out_shape(call, LSE, QN_F32, &lse);
@@ -41,7 +43,8 @@ static void cost(const qn_call *call, qn_cost *cost)
     double keys = call->attr[KEYS].f > 0 ? call->attr[KEYS].f : 0.5 * (double)k[0];
     double pairs = keys * (double)q[0] * (double)q[1];
     qn__cost_elementwise(call, 0, cost);
-    cost->flops = pairs * (call->backward ? 8.0 * (double)q[2] + 6.0 * (double)e : 2.0 * (double)(q[2] + e));
+    cost->flops =
+        pairs * (call->backward ? 8.0 * (double)q[2] + 6.0 * (double)e : 2.0 * (double)(q[2] + e));
 }
 
 static void add_sizes(qn_exec *exec, const qn_call *call)
@@ -65,7 +68,8 @@ static void begin(qn_exec *exec, const qn_call *call, const char *name)
 /* One item a (row, head), or one a (16 rows, head). */
 static qn_status run(qn_exec *exec, const qn_call *call, int64_t rows, int64_t heads)
 {
-    if (call->variant->family == QN_WIDE) return qn__exec_run2(exec, heads, qn__ceil_div(rows, 16), 1);
+    if (call->variant->family == QN_WIDE)
+        return qn__exec_run2(exec, heads, qn__ceil_div(rows, 16), 1);
     return qn__exec_run1(exec, qn__ceil_div(rows * heads, GROUP), GROUP);
 }
 
@@ -83,7 +87,8 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
 /* delta [R, H]; then, where not all of dq, dk and dv are wanted, a place for the rest. */
 static uint64_t delta_bytes(const qn_call *call)
 {
-    return qn__round_up((uint64_t)(call->in[Q].desc.shape.dim[0] * call->in[Q].desc.shape.dim[1]) * 4, 64);
+    return qn__round_up(
+        (uint64_t)(call->in[Q].desc.shape.dim[0] * call->in[Q].desc.shape.dim[1]) * 4, 64);
 }
 
 static uint64_t scratch(const qn_call *call)

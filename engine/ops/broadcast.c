@@ -8,10 +8,12 @@ qn_status qn__broadcast_shape(qn_call *call)
     char a_text[96], b_text[96];
     QN_TRY(qn__check_f32(call));
     bool suffix = b->rank <= a->rank;
-    for (int i = 1; suffix && i <= b->rank; i++) suffix = b->dim[b->rank - i] == a->dim[a->rank - i];
+    for (int i = 1; suffix && i <= b->rank; i++)
+        suffix = b->dim[b->rank - i] == a->dim[a->rank - i];
     bool number = b->rank <= 1 && qn_shape_elements(b) == 1;
     QN_CHECK(suffix || number, "%s: b is %s; it must be a suffix of a, which is %s",
-             qn__op_row(qn__op_id(call->op))->stem, qn__desc_text(&call->in[B].desc, b_text, sizeof b_text),
+             qn__op_row(qn__op_id(call->op))->stem,
+             qn__desc_text(&call->in[B].desc, b_text, sizeof b_text),
              qn__desc_text(&call->in[A].desc, a_text, sizeof a_text));
     qn__out_like(call, 0, A);
     return QN_OK;
@@ -34,7 +36,8 @@ qn_status qn__broadcast_fold(qn_grad_builder *builder, int full, int *sum)
     *sum = full;
     if (qn_shape_equal(a, b)) return QN_OK;
     bool suffix = b->rank <= a->rank; /* else b is [1] and a a scalar */
-    for (int i = 1; suffix && i <= b->rank; i++) suffix = b->dim[b->rank - i] == a->dim[a->rank - i];
+    for (int i = 1; suffix && i <= b->rank; i++)
+        suffix = b->dim[b->rank - i] == a->dim[a->rank - i];
     int64_t repeats = suffix ? qn__shape_span(a, 0, a->rank - b->rank) : qn_shape_elements(a);
     qn_shape lines = {.rank = 2, .dim = {repeats, qn_shape_elements(b)}};
     QN_TRY(builder->reshape(builder, full, &lines, sum));

@@ -1,4 +1,5 @@
-/* What add and multiply share: y = a op b, where b has a's shape or a suffix of it, or is one number. */
+/* What add and multiply share: y = a op b, where b has a's shape or a suffix of it, or is one
+ * number. */
 #ifndef QN_OPS_BROADCAST_H
 #define QN_OPS_BROADCAST_H
 

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t add_tensor(char *text, size_t used, size_t bytes, const char *name, const qn_operand *operand)
+static size_t add_tensor(char *text, size_t used, size_t bytes, const char *name,
+                         const qn_operand *operand)
 {
     char desc[96];
     if (!operand->there || used >= bytes) return used;
@@ -23,10 +24,12 @@ const char *qn__call_text(const qn_call *call, char *text, size_t bytes)
             used += (size_t)snprintf(text + used, bytes - used, " %s=%s", attr->name,
                                      attr->words[call->attr[i].i]);
         else
-            used += (size_t)snprintf(text + used, bytes - used, " %s=%.9g", attr->name, call->attr[i].f);
+            used += (size_t)snprintf(text + used, bytes - used, " %s=%.9g", attr->name,
+                                     call->attr[i].f);
     }
     if (used < bytes) used += (size_t)snprintf(text + used, bytes - used, " :");
-    for (int i = 0; i < row->in_count; i++) used = add_tensor(text, used, bytes, row->in[i].name, &call->in[i]);
+    for (int i = 0; i < row->in_count; i++)
+        used = add_tensor(text, used, bytes, row->in[i].name, &call->in[i]);
     if (call->backward && used < bytes) snprintf(text + used, bytes - used, " (backward)");
     return text;
 }
@@ -39,11 +42,13 @@ qn_status qn__call_shape(qn_call *call)
             return qn__fail(QN_BAD_ARGUMENT, "%s: input %s is missing", row->stem, row->in[i].name);
         if (!call->in[i].there) continue;
         QN_TRY(qn__shape_check(&call->in[i].desc.shape, call->in[i].desc.dtype));
-        if (row->in[i].integer) QN_TRY(qn__check_dtype(call, i, QN_I32)); /* else the op's own rule */
+        if (row->in[i].integer)
+            QN_TRY(qn__check_dtype(call, i, QN_I32)); /* else the op's own rule */
     }
     QN_TRY(call->op->shape(call));
     for (int o = 0; o < row->out_count; o++)
-        if (call->out[o].there) QN_TRY(qn__shape_check(&call->out[o].desc.shape, call->out[o].desc.dtype));
+        if (call->out[o].there)
+            QN_TRY(qn__shape_check(&call->out[o].desc.shape, call->out[o].desc.dtype));
     return QN_OK;
 }
 
@@ -58,9 +63,11 @@ qn_status qn__call_choose(qn_call *call, const char *force)
             call->variant = variant;
             return QN_OK;
         }
-        if (force) return qn__fail(QN_UNSUPPORTED, "%s: variant %s does not apply: %s", stem, force, why);
+        if (force)
+            return qn__fail(QN_UNSUPPORTED, "%s: variant %s does not apply: %s", stem, force, why);
     }
-    return qn__fail(force ? QN_UNSUPPORTED : QN_INTERNAL, "%s: no variant %s", stem, force ? force : "applies");
+    return qn__fail(force ? QN_UNSUPPORTED : QN_INTERNAL, "%s: no variant %s", stem,
+                    force ? force : "applies");
 }
 
 qn_cost qn__call_cost(const qn_call *call)
@@ -101,8 +108,8 @@ qn_status qn__check_dtype(const qn_call *call, int in, qn_dtype dtype)
 qn_status qn__check_rank(const qn_call *call, int in, int low, int high)
 {
     int rank = call->in[in].desc.shape.rank;
-    QN_CHECK(rank >= low && rank <= high, "%s: input %s has %d dimensions; it must have %d to %d", stem_of(call),
-             slot_name(call, in), rank, low, high);
+    QN_CHECK(rank >= low && rank <= high, "%s: input %s has %d dimensions; it must have %d to %d",
+             stem_of(call), slot_name(call, in), rank, low, high);
     return QN_OK;
 }
 
@@ -110,8 +117,8 @@ qn_status qn__check_dim(const qn_call *call, int in, int axis, int64_t want)
 {
     const qn_shape *shape = &call->in[in].desc.shape;
     int64_t got = axis < shape->rank ? shape->dim[axis] : -1;
-    QN_CHECK(got == want, "%s: dimension %d of input %s is %lld; it must be %lld", stem_of(call), axis,
-             slot_name(call, in), (long long)got, (long long)want);
+    QN_CHECK(got == want, "%s: dimension %d of input %s is %lld; it must be %lld", stem_of(call),
+             axis, slot_name(call, in), (long long)got, (long long)want);
     return QN_OK;
 }
 
@@ -130,17 +137,20 @@ qn_status qn__check_f32(const qn_call *call)
 qn_status qn__check_word(const qn_call *call, int in)
 {
     const qn_desc *desc = &call->in[in].desc;
-    QN_CHECK(desc->dtype == QN_F32 || desc->dtype == QN_I32, "%s: input %s is %s; it must be f32 or i32",
-             stem_of(call), slot_name(call, in), qn_dtype_name(desc->dtype));
-    QN_CHECK(desc->layout == QN_ROWS, "%s: input %s is not row-major", stem_of(call), slot_name(call, in));
+    QN_CHECK(desc->dtype == QN_F32 || desc->dtype == QN_I32,
+             "%s: input %s is %s; it must be f32 or i32", stem_of(call), slot_name(call, in),
+             qn_dtype_name(desc->dtype));
+    QN_CHECK(desc->layout == QN_ROWS, "%s: input %s is not row-major", stem_of(call),
+             slot_name(call, in));
     return QN_OK;
 }
 
 qn_status qn__check_type_like(const qn_call *call, int in, int like)
 {
     const qn_desc *a = &call->in[in].desc, *b = &call->in[like].desc;
-    QN_CHECK(a->dtype == b->dtype && a->layout == b->layout, "%s: input %s is %s and input %s is %s; they must agree",
-             stem_of(call), slot_name(call, in), qn_dtype_name(a->dtype), slot_name(call, like),
+    QN_CHECK(a->dtype == b->dtype && a->layout == b->layout,
+             "%s: input %s is %s and input %s is %s; they must agree", stem_of(call),
+             slot_name(call, in), qn_dtype_name(a->dtype), slot_name(call, like),
              qn_dtype_name(b->dtype));
     return QN_OK;
 }
@@ -150,8 +160,9 @@ qn_status qn__check_like(const qn_call *call, int in, int like)
     const qn_desc *a = &call->in[in].desc, *b = &call->in[like].desc;
     char got[96], want[96];
     QN_TRY(qn__check_type_like(call, in, like));
-    QN_CHECK(qn_shape_equal(&a->shape, &b->shape), "%s: input %s is %s; it must be %s, as input %s is",
-             stem_of(call), slot_name(call, in), qn__desc_text(a, got, sizeof got),
+    QN_CHECK(qn_shape_equal(&a->shape, &b->shape),
+             "%s: input %s is %s; it must be %s, as input %s is", stem_of(call),
+             slot_name(call, in), qn__desc_text(a, got, sizeof got),
              qn__desc_text(b, want, sizeof want), slot_name(call, like));
     return QN_OK;
 }
@@ -159,8 +170,8 @@ qn_status qn__check_like(const qn_call *call, int in, int like)
 qn_status qn__check_axis(const qn_call *call)
 {
     int rank = call->in[0].desc.shape.rank;
-    QN_CHECK(call->attr[0].i >= 0 && call->attr[0].i < rank, "%s: axis %lld is outside [0, %d)", stem_of(call),
-             (long long)call->attr[0].i, rank);
+    QN_CHECK(call->attr[0].i >= 0 && call->attr[0].i < rank, "%s: axis %lld is outside [0, %d)",
+             stem_of(call), (long long)call->attr[0].i, rank);
     return QN_OK;
 }
 
@@ -185,7 +196,8 @@ static double bytes_of(const qn_operand *operands, int count, uint32_t which)
 {
     double bytes = 0;
     for (int i = 0; i < count; i++)
-        if (operands[i].there && (which >> i & 1u)) bytes += (double)qn__desc_bytes(&operands[i].desc);
+        if (operands[i].there && (which >> i & 1u))
+            bytes += (double)qn__desc_bytes(&operands[i].desc);
     return bytes;
 }
 
@@ -197,7 +209,8 @@ void qn__cost_elementwise(const qn_call *call, double flops_per_element, qn_cost
     uint32_t out = call->backward ? call->op->bwd_reads_out : ~0u;
     cost->bytes = bytes_of(call->in, QN_OP_MAX_IN, in) + bytes_of(call->out, QN_OP_MAX_OUT, out);
     if (!call->backward) return;
-    cost->bytes += bytes_of(call->dout, QN_OP_MAX_OUT, ~0u) + bytes_of(call->din, QN_OP_MAX_IN, ~0u);
+    cost->bytes +=
+        bytes_of(call->dout, QN_OP_MAX_OUT, ~0u) + bytes_of(call->din, QN_OP_MAX_IN, ~0u);
 }
 
 const char *qn__refuse_never(const qn_call *call)
@@ -209,6 +222,7 @@ const char *qn__refuse_never(const qn_call *call)
 const char *qn__refuse_wide(const qn_call *call)
 {
     if (call->caps->type != QN_CPU) return "the device is not a CPU";
-    if (!qn__proven(call->caps, QN_PROBE_VECTOR16)) return "probe vector16 is not proven on this device";
+    if (!qn__proven(call->caps, QN_PROBE_VECTOR16))
+        return "probe vector16 is not proven on this device";
     return NULL;
 }

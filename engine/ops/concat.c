@@ -17,7 +17,8 @@ static qn_status shape(qn_call *call)
         QN_TRY(qn__check_rank(call, p, shape.rank, shape.rank));
         for (int i = 0; i < shape.rank; i++)
             if (i != axis) QN_TRY(qn__check_dim(call, p, i, shape.dim[i]));
-        QN_CHECK(part->dim[axis] <= INT64_MAX / 4 - shape.dim[axis], "concat: dimension %d is too long", axis);
+        QN_CHECK(part->dim[axis] <= INT64_MAX / 4 - shape.dim[axis],
+                 "concat: dimension %d is too long", axis);
         shape.dim[axis] += part->dim[axis];
     }
     qn__out_shape(call, 0, call->in[0].desc.dtype, &shape);
@@ -59,7 +60,8 @@ static qn_status grad(qn_grad_builder *builder)
         if (!call->in[p].there) continue;
         long long to = from + (long long)call->in[p].desc.shape.dim[axis];
         snprintf(line, sizeof line, "slice axis=%lld from=%lld to=%lld", axis, from, to);
-        if (builder->wanted[p]) QN_TRY(builder->emit(builder, line, builder->dout, 1, &builder->din[p]));
+        if (builder->wanted[p])
+            QN_TRY(builder->emit(builder, line, builder->dout, 1, &builder->din[p]));
         from = to;
     }
     return QN_OK;

@@ -15,7 +15,10 @@ static void cost(const qn_call *call, qn_cost *cost)
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
     int bytes = qn_dtype_bytes(call->in[0].desc.dtype);
-    qn__exec_begin(exec, call, "copy_fwd", "-DQN_WORD=%s", bytes == 4 ? "uint" : bytes == 2 ? "ushort" : "uchar");
+    qn__exec_begin(exec, call, "copy_fwd", "-DQN_WORD=%s",
+                   bytes == 4   ? "uint"
+                   : bytes == 2 ? "ushort"
+                                : "uchar");
     qn__exec_tensor(exec, &call->out[0]);
     qn__exec_tensor(exec, &call->in[0]);
     return qn__exec_elementwise(exec, call, qn__elements(&call->in[0]));

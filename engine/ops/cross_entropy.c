@@ -31,7 +31,8 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
     return qn__exec_rows(exec, call, qn__rows(&call->in[LOGITS]));
 }
 
-/* dlogits may lie over logits, element by element; the flags below speak of dloss only, so nobody does it yet. */
+/* dlogits may lie over logits, element by element; the flags below speak of dloss only, so nobody
+ * does it yet. */
 static qn_status bwd(qn_exec *exec, const qn_call *call)
 {
     qn__exec_begin(exec, call, "cross_entropy_bwd", "%s", "");

@@ -8,7 +8,8 @@ static qn_status shape(qn_call *call)
     QN_TRY(qn__check_f32(call));
     QN_TRY(qn__check_rank(call, RNG, 1, 1));
     QN_TRY(qn__check_dim(call, RNG, 0, 4));
-    QN_CHECK(call->attr[P].f >= 0 && call->attr[P].f <= 1, "dropout: p=%.9g is outside [0, 1]", call->attr[P].f);
+    QN_CHECK(call->attr[P].f >= 0 && call->attr[P].f <= 1, "dropout: p=%.9g is outside [0, 1]",
+             call->attr[P].f);
     qn__out_like(call, 0, X);
     return QN_OK;
 }
@@ -18,7 +19,8 @@ static void cost(const qn_call *call, qn_cost *cost)
     qn__cost_elementwise(call, 2, cost); /* and about 20 integer operations */
 }
 
-static qn_status mask(qn_exec *exec, const qn_call *call, const qn_operand *to, const qn_operand *from)
+static qn_status mask(qn_exec *exec, const qn_call *call, const qn_operand *to,
+                      const qn_operand *from)
 {
     const qn_shape *shape = &from->desc.shape;
     double p = (float)call->attr[P].f;

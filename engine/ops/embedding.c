@@ -17,7 +17,8 @@ static void cost(const qn_call *call, qn_cost *cost)
 {
     const qn_operand *y = call->backward ? &call->dout[0] : &call->out[0];
     cost->flops = call->backward ? (double)qn__elements(y) : 0;
-    cost->bytes = 2.0 * (double)qn__desc_bytes(&y->desc) + (double)qn__desc_bytes(&call->in[IDS].desc);
+    cost->bytes =
+        2.0 * (double)qn__desc_bytes(&y->desc) + (double)qn__desc_bytes(&call->in[IDS].desc);
     if (call->backward) cost->bytes += (double)qn__desc_bytes(&call->din[TABLE].desc);
 }
 

@@ -4,7 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { GROUP = 64, EACH_BLOCK = 4096, COLUMN_ROWS = 64, STRIP = 1024 }; /* as in elementwise.clh, columns.clh */
+enum {
+    GROUP = 64,
+    EACH_BLOCK = 4096,
+    COLUMN_ROWS = 64,
+    STRIP = 1024
+}; /* as in elementwise.clh, columns.clh */
 
 static void stick(qn_exec *exec, qn_status status)
 {
@@ -45,8 +50,11 @@ void qn__exec_begin_file(qn_exec *exec, const char *file, const char *name, cons
 
 void qn__exec_begin(qn_exec *exec, const qn_call *call, const char *name, const char *options, ...)
 {
-    static const char *const endings[] = {
-        [QN_PLAIN] = "", [QN_WIDE] = ".wide", [QN_TILE] = ".tile", [QN_MATRIX] = ".matrix", [QN_CLBLAST] = ""};
+    static const char *const endings[] = {[QN_PLAIN] = "",
+                                          [QN_WIDE] = ".wide",
+                                          [QN_TILE] = ".tile",
+                                          [QN_MATRIX] = ".matrix",
+                                          [QN_CLBLAST] = ""};
     if (!exec->record && exec->cursor < exec->bound_count) { /* found before: no text to build */
         qn__exec_begin_file(exec, "", name, "");
         return;
@@ -81,15 +89,15 @@ void qn__exec_tensor(qn_exec *exec, const qn_operand *operand)
     if (!exec->kernel || !operand->there || !operand->buffer)
         add_buffer(exec, exec->device ? qn__device_nothing(exec->device) : NULL, 0);
     else
-        add_buffer(exec, operand->buffer, operand->offset / (uint64_t)qn_dtype_bytes(operand->desc.dtype));
+        add_buffer(exec, operand->buffer,
+                   operand->offset / (uint64_t)qn_dtype_bytes(operand->desc.dtype));
 }
 
 void qn__exec_scratch(qn_exec *exec, const qn_call *call, uint64_t offset)
 {
     if (!exec->kernel || !call->scratch.buffer)
         add_buffer(exec, exec->device ? qn__device_nothing(exec->device) : NULL, 0);
-    else
-        add_buffer(exec, call->scratch.buffer, (call->scratch.offset + offset) / 4);
+    else add_buffer(exec, call->scratch.buffer, (call->scratch.offset + offset) / 4);
 }
 
 void qn__exec_i32(qn_exec *exec, int64_t value)
@@ -134,7 +142,8 @@ qn_status qn__exec_run2(qn_exec *exec, int64_t groups0, int64_t groups1, int64_t
 qn_status qn__exec_elementwise(qn_exec *exec, const qn_call *call, int64_t n)
 {
     qn__exec_u64(exec, (uint64_t)n);
-    if (call->variant->family == QN_WIDE) return qn__exec_run1(exec, (n + EACH_BLOCK - 1) / EACH_BLOCK, 1);
+    if (call->variant->family == QN_WIDE)
+        return qn__exec_run1(exec, (n + EACH_BLOCK - 1) / EACH_BLOCK, 1);
     return qn__exec_run1(exec, (n + GROUP - 1) / GROUP, GROUP);
 }
 
@@ -150,15 +159,16 @@ uint64_t qn__column_parts_bytes(int64_t rows, int64_t cols)
     return (uint64_t)((rows + COLUMN_ROWS - 1) / COLUMN_ROWS) * (uint64_t)cols * 4;
 }
 
-qn_status qn__exec_column_parts(qn_exec *exec, const qn_call *call, const qn_operand *sum, uint64_t scratch_offset,
-                                int64_t rows, int64_t cols)
+qn_status qn__exec_column_parts(qn_exec *exec, const qn_call *call, const qn_operand *sum,
+                                uint64_t scratch_offset, int64_t rows, int64_t cols)
 {
     bool wide = call->variant->family == QN_WIDE;
     int64_t parts = (rows + COLUMN_ROWS - 1) / COLUMN_ROWS;
     int64_t local = wide ? 1 : GROUP;
     int64_t groups = wide ? (cols + 15) / 16 : (cols + GROUP - 1) / GROUP;
     qn__exec_i32(exec, cols);
-    if (parts > 0) QN_TRY(qn__exec_run2(exec, wide ? (cols + STRIP - 1) / STRIP : groups, parts, local));
+    if (parts > 0)
+        QN_TRY(qn__exec_run2(exec, wide ? (cols + STRIP - 1) / STRIP : groups, parts, local));
     else QN_TRY(exec->status);
     qn__exec_begin_file(exec, "columns.cl", "column_sum", wide ? "-DQN_W=16" : "-DQN_W=1");
     qn__exec_tensor(exec, sum);
@@ -173,7 +183,8 @@ qn_status qn__exec_zero(qn_exec *exec, const qn_operand *operand)
     static const uint32_t zero;
     QN_TRY(exec->status);
     if (exec->record) return QN_OK;
-    return qn__buffer_fill(operand->buffer, operand->offset, qn__desc_bytes(&operand->desc), &zero, sizeof zero);
+    return qn__buffer_fill(operand->buffer, operand->offset, qn__desc_bytes(&operand->desc), &zero,
+                           sizeof zero);
 }
 
 void qn__exec_free(qn_exec *exec)

@@ -1,5 +1,6 @@
-/* How launchers speak: begin a kernel, add its arguments, run it. The same calls record what a plan will build,
- * without a device, and later launch it. Errors stick and come back from qn__exec_run. */
+/* How launchers speak: begin a kernel, add its arguments, run it. The same calls record what a plan
+ * will build, without a device, and later launch it. Errors stick and come back from qn__exec_run.
+ */
 #ifndef QN_OPS_EXEC_H
 #define QN_OPS_EXEC_H
 
@@ -12,11 +13,11 @@ struct qn_exec {
     qn_device *device;   /* NULL: recording only */
     qn_record_fn record; /* recording when set */
     void *record_user;
-    qn_kernel **bound;   /* kernels of one node in launch order, found on its first run; owned */
+    qn_kernel **bound; /* kernels of one node in launch order, found on its first run; owned */
     int bound_count, bound_capacity;
-    int cursor;          /* 0 before each run of the node */
-    int tag;             /* for profiling */
-    qn_kernel *kernel;   /* being set up */
+    int cursor;        /* 0 before each run of the node */
+    int tag;           /* for profiling */
+    qn_kernel *kernel; /* being set up */
     int arg;
     qn_status status;
 };
@@ -34,15 +35,17 @@ void qn__exec_i32(qn_exec *exec, int64_t value); /* checked to fit */
 void qn__exec_u64(qn_exec *exec, uint64_t value);
 void qn__exec_f32(qn_exec *exec, double value);
 /* groups x local items; up to three dimensions. */
-qn_status qn__exec_run(qn_exec *exec, int dims, const size_t *groups, const size_t *local) QN_MUST_USE;
+qn_status qn__exec_run(qn_exec *exec, int dims, const size_t *groups,
+                       const size_t *local) QN_MUST_USE;
 qn_status qn__exec_run1(qn_exec *exec, int64_t groups, int64_t local) QN_MUST_USE;
-qn_status qn__exec_run2(qn_exec *exec, int64_t groups0, int64_t groups1, int64_t local0) QN_MUST_USE;
+qn_status qn__exec_run2(qn_exec *exec, int64_t groups0, int64_t groups1,
+                        int64_t local0) QN_MUST_USE;
 /* The grid of QN_EACH over n elements (adds the argument n). */
 qn_status qn__exec_elementwise(qn_exec *exec, const qn_call *call, int64_t n) QN_MUST_USE;
 /* One item a row (adds the argument rows): plain in groups of 64, wide one a group. */
 qn_status qn__exec_rows(qn_exec *exec, const qn_call *call, int64_t rows) QN_MUST_USE;
-/* Finishes a kernel written with QN_COLUMN_PART (adds cols, runs it over (column vectors, parts of 64 rows) with
- * its parts at scratch + scratch_offset), then adds the parts into `sum` [cols]. */
+/* Finishes a kernel written with QN_COLUMN_PART (adds cols, runs it over (column vectors, parts of
+ * 64 rows) with its parts at scratch + scratch_offset), then adds the parts into `sum` [cols]. */
 qn_status qn__exec_column_parts(qn_exec *exec, const qn_call *call, const qn_operand *sum,
                                 uint64_t scratch_offset, int64_t rows, int64_t cols) QN_MUST_USE;
 /* Scratch bytes of one such sum. */

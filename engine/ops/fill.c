@@ -7,7 +7,8 @@ static qn_status shape(qn_call *call)
 {
     double value = call->attr[0].f;
     QN_TRY(qn__check_word(call, 0));
-    QN_CHECK(call->in[0].desc.dtype == QN_F32 || (value == floor(value) && fabs(value) < 2147483648.0),
+    QN_CHECK(call->in[0].desc.dtype == QN_F32 ||
+                 (value == floor(value) && fabs(value) < 2147483648.0),
              "fill: value %.9g is not an i32", value);
     qn__out_like(call, 0, 0);
     return QN_OK;

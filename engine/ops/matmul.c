@@ -11,7 +11,8 @@ enum { ITEMS_WANTED = 8, ROWS_LIMIT = 240, PACK_BLOCK = 256 };
 /* The product with transpositions resolved to strides, all in elements. */
 typedef struct product {
     int64_t m, n, k, batch;
-    uint64_t a_row, a_col, b_row, b_col; /* a(m, k) = a[m a_row + k a_col], b(k, n) = b[k b_row + n b_col] */
+    uint64_t a_row, a_col, b_row,
+        b_col; /* a(m, k) = a[m a_row + k a_col], b(k, n) = b[k b_row + n b_col] */
     uint64_t a_batch, b_batch, y_batch;
 } product;
 
@@ -58,8 +59,8 @@ static qn_status shape(qn_call *call)
     y.dim[y.rank - 2] = m;
     y.dim[y.rank - 1] = n;
     QN_CHECK(!call->in[C].there || qn_shape_equal(&call->in[C].desc.shape, &y),
-             "matmul: input c does not have the shape of the product, [.., %lld, %lld]", (long long)m,
-             (long long)n);
+             "matmul: input c does not have the shape of the product, [.., %lld, %lld]",
+             (long long)m, (long long)n);
     qn__out_shape(call, Y, QN_F32, &y);
     if (call->out[PRE].there) qn__out_shape(call, PRE, QN_F32, &y);
     return QN_OK;
@@ -79,7 +80,8 @@ static void epilogue(const qn_call *call, char *text, size_t bytes)
              call->in[BIAS].there, call->out[PRE].there, (int)call->attr[ACT].i);
 }
 
-static void add_tensors(qn_exec *exec, const qn_call *call, const qn_operand *s, const qn_operand *v)
+static void add_tensors(qn_exec *exec, const qn_call *call, const qn_operand *s,
+                        const qn_operand *v)
 {
     qn__exec_tensor(exec, &call->out[Y]);
     qn__exec_tensor(exec, &call->out[PRE]);
@@ -97,7 +99,8 @@ static void add_strides(qn_exec *exec, const product *p)
 {
     qn__exec_i32(exec, p->n);
     qn__exec_i32(exec, p->k);
-    const uint64_t strides[] = {p->a_row, p->a_col, p->b_row, p->b_col, p->a_batch, p->b_batch, p->y_batch};
+    const uint64_t strides[] = {p->a_row,   p->a_col,   p->b_row,  p->b_col,
+                                p->a_batch, p->b_batch, p->y_batch};
     for (int i = 0; i < 7; i++) qn__exec_u64(exec, strides[i]);
 }
 
@@ -109,7 +112,8 @@ static qn_status fwd_plain(qn_exec *exec, const qn_call *call)
     qn__exec_begin(exec, call, "matmul", "%s", options);
     add_tensors(exec, call, &call->in[A], &call->in[B]);
     add_strides(exec, &p);
-    size_t groups[3] = {(size_t)qn__ceil_div(p.n, 64), (size_t)p.m, (size_t)p.batch}, local[3] = {64, 1, 1};
+    size_t groups[3] = {(size_t)qn__ceil_div(p.n, 64), (size_t)p.m, (size_t)p.batch},
+           local[3] = {64, 1, 1};
     return qn__exec_run(exec, 3, groups, local);
 }
 
@@ -122,14 +126,16 @@ static qn_status fwd_tile(qn_exec *exec, const qn_call *call)
     add_tensors(exec, call, &call->in[A], &call->in[B]);
     qn__exec_i32(exec, p.m);
     add_strides(exec, &p);
-    size_t groups[3] = {(size_t)qn__ceil_div(p.n, 64), (size_t)qn__ceil_div(p.m, 64), (size_t)p.batch};
+    size_t groups[3] = {(size_t)qn__ceil_div(p.n, 64), (size_t)qn__ceil_div(p.m, 64),
+                        (size_t)p.batch};
     size_t local[3] = {256, 1, 1};
     return qn__exec_run(exec, 3, groups, local);
 }
 
 /* ---- wide ---- */
 
-/* Which operand is read as vectors, and how. flip: lanes run along m, so that b is the scalar operand. */
+/* Which operand is read as vectors, and how. flip: lanes run along m, so that b is the scalar
+ * operand. */
 typedef struct wide_plan {
     bool flip, pack, turn, s_by_k;
     int vectors; /* 16-lane vectors a tile row */
@@ -137,8 +143,8 @@ typedef struct wide_plan {
     uint64_t s_step, v_step, s_batch, v_batch;
 } wide_plan;
 
-/* Vectors need an operand whose lanes are contiguous: b as stored [k, n], or a as stored [k, m]. Otherwise the smaller
- * operand is packed into panels. All choices give the same bits. */
+/* Vectors need an operand whose lanes are contiguous: b as stored [k, n], or a as stored [k, m].
+ * Otherwise the smaller operand is packed into panels. All choices give the same bits. */
 static wide_plan plan_wide(const product *p)
 {
     wide_plan w = {0};
@@ -165,7 +171,8 @@ static uint64_t packed_elements(const product *p, const wide_plan *w)
     return qn__round_up((uint64_t)w->lanes, 16 * (uint64_t)w->vectors) * (uint64_t)p->k;
 }
 
-/* Enough for this shape and for every smaller m (the run-time dimension): the packed operand is the smaller one. */
+/* Enough for this shape and for every smaller m (the run-time dimension): the packed operand is the
+ * smaller one. */
 static uint64_t scratch_wide(const qn_call *call)
 {
     product p = describe(call);
@@ -181,8 +188,10 @@ static uint64_t scratch_wide(const qn_call *call)
 
 static qn_status pack(qn_exec *exec, const qn_call *call, const product *p, const wide_plan *w)
 {
-    qn__exec_begin(exec, call, "matmul_pack", "-DQN_NV=%d -DQN_TURN=%d -DQN_S_BY_K=0 -DQN_FLIP=0 -DQN_FROM_C=0 "
-                   "-DQN_BIAS=0 -DQN_PRE=0 -DQN_ACT=0", w->vectors, w->turn);
+    qn__exec_begin(exec, call, "matmul_pack",
+                   "-DQN_NV=%d -DQN_TURN=%d -DQN_S_BY_K=0 -DQN_FLIP=0 -DQN_FROM_C=0 "
+                   "-DQN_BIAS=0 -DQN_PRE=0 -DQN_ACT=0",
+                   w->vectors, w->turn);
     qn__exec_scratch(exec, call, 0);
     qn__exec_tensor(exec, w->flip ? &call->in[A] : &call->in[B]);
     qn__exec_i32(exec, w->lanes);
@@ -191,12 +200,13 @@ static qn_status pack(qn_exec *exec, const qn_call *call, const product *p, cons
     qn__exec_u64(exec, w->v_batch);
     qn__exec_u64(exec, packed_elements(p, w));
     size_t batch = w->v_batch ? (size_t)p->batch : 1, local[3] = {1, 1, 1};
-    size_t groups[3] = {(size_t)qn__ceil_div(w->lanes, 16 * w->vectors), (size_t)qn__ceil_div(p->k, PACK_BLOCK),
-                        batch};
+    size_t groups[3] = {(size_t)qn__ceil_div(w->lanes, 16 * w->vectors),
+                        (size_t)qn__ceil_div(p->k, PACK_BLOCK), batch};
     return qn__exec_run(exec, 3, groups, local);
 }
 
-/* Rows a work-item: few enough that every thread gets several items, many enough to reuse a panel. */
+/* Rows a work-item: few enough that every thread gets several items, many enough to reuse a panel.
+ */
 static int64_t block_rows(const qn_call *call, const product *p, const wide_plan *w, int64_t panels)
 {
     int64_t unit = w->vectors == 2 ? 12 : 16;
@@ -217,9 +227,11 @@ static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
     if (p.m == 0 || p.n == 0 || p.batch == 0) return QN_OK;
     if (w.pack && p.k > 0) QN_TRY(pack(exec, call, &p, &w));
     epilogue(call, options, sizeof options);
-    qn__exec_begin(exec, call, "matmul_wide", "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 %s", w.vectors,
-                   w.s_by_k, w.flip, options);
-    const qn_operand *s = w.flip ? &call->in[B] : &call->in[A], *v = w.flip ? &call->in[A] : &call->in[B];
+    qn__exec_begin(exec, call, "matmul_wide",
+                   "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 %s", w.vectors, w.s_by_k,
+                   w.flip, options);
+    const qn_operand *s = w.flip ? &call->in[B] : &call->in[A],
+                     *v = w.flip ? &call->in[A] : &call->in[B];
     add_tensors(exec, call, s, w.pack ? NULL : v);
     int64_t panels = qn__ceil_div(w.lanes, (int64_t)lanes);
     int64_t rows = block_rows(call, &p, &w, panels);
@@ -234,7 +246,8 @@ static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
     qn__exec_u64(exec, w.s_batch);
     qn__exec_u64(exec, !w.v_batch ? 0 : w.pack ? packed_elements(&p, &w) : w.v_batch);
     qn__exec_u64(exec, p.y_batch);
-    size_t groups[3] = {(size_t)panels, (size_t)qn__ceil_div(w.rows, rows), (size_t)p.batch}, local[3] = {1, 1, 1};
+    size_t groups[3] = {(size_t)panels, (size_t)qn__ceil_div(w.rows, rows), (size_t)p.batch},
+           local[3] = {1, 1, 1};
     return qn__exec_run(exec, 3, groups, local);
 }
 
@@ -242,12 +255,20 @@ static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
 
 static qn_gemm describe_gemm(const qn_call *call, const product *p)
 {
-    return (qn_gemm){.trans_a = call->attr[TRANS_A].i != 0, .trans_b = call->attr[TRANS_B].i != 0,
-                     .m = p->m, .n = p->n, .k = p->k, .a = call->in[A].buffer, .b = call->in[B].buffer,
-                     .c = call->out[Y].buffer, .a_offset = call->in[A].offset / 4,
-                     .b_offset = call->in[B].offset / 4, .c_offset = call->out[Y].offset / 4,
+    return (qn_gemm){.trans_a = call->attr[TRANS_A].i != 0,
+                     .trans_b = call->attr[TRANS_B].i != 0,
+                     .m = p->m,
+                     .n = p->n,
+                     .k = p->k,
+                     .a = call->in[A].buffer,
+                     .b = call->in[B].buffer,
+                     .c = call->out[Y].buffer,
+                     .a_offset = call->in[A].offset / 4,
+                     .b_offset = call->in[B].offset / 4,
+                     .c_offset = call->out[Y].offset / 4,
                      .lda = (int64_t)(p->a_row == 1 ? p->a_col : p->a_row),
-                     .ldb = (int64_t)(p->b_col == 1 ? p->b_row : p->b_col), .ldc = p->n};
+                     .ldb = (int64_t)(p->b_col == 1 ? p->b_row : p->b_col),
+                     .ldc = p->n};
 }
 
 static qn_status fwd_clblast(qn_exec *exec, const qn_call *call)
@@ -255,7 +276,8 @@ static qn_status fwd_clblast(qn_exec *exec, const qn_call *call)
     product p = describe(call);
     if (exec->record || p.m == 0 || p.n == 0) return exec->status;
     qn_gemm gemm = describe_gemm(call, &p);
-    /* With a transposed operand the leading dimension is the stored row, whatever the strides say. */
+    /* With a transposed operand the leading dimension is the stored row, whatever the strides say.
+     */
     const qn_shape *a = &call->in[A].desc.shape, *b = &call->in[B].desc.shape;
     gemm.lda = a->dim[a->rank - 1];
     gemm.ldb = b->dim[b->rank - 1];
@@ -321,7 +343,9 @@ static qn_status through_act(qn_grad_builder *g, int *dpre)
         int both[2] = {*dpre, g->dout[PRE]};
         return g->emit(g, "add", both, 2, dpre);
     }
-    return qn__fail(QN_UNSUPPORTED, "matmul: differentiate before fusing act (the graph's passes do it in that order)");
+    return qn__fail(
+        QN_UNSUPPORTED,
+        "matmul: differentiate before fusing act (the graph's passes do it in that order)");
 }
 
 /* dy as rows x n, for sums over everything but the last dimension. */
@@ -354,7 +378,8 @@ static qn_status grad_b(qn_grad_builder *g, int dy)
         QN_TRY(flat(g, d, y, &d));
     }
     /* op(b) = a^T dy; stored b is its transpose when trans_b */
-    return tb ? product_of(g, d, true, x, ta, &g->din[B]) : product_of(g, x, !ta, d, false, &g->din[B]);
+    return tb ? product_of(g, d, true, x, ta, &g->din[B])
+              : product_of(g, x, !ta, d, false, &g->din[B]);
 }
 
 static qn_status grad(qn_grad_builder *g)

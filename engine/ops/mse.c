@@ -48,7 +48,8 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
 static qn_status bwd(qn_exec *exec, const qn_call *call)
 {
     int64_t n = qn__elements(&call->in[X]);
-    qn__exec_begin(exec, call, "mse_bwd", "-DQN_DX=%d -DQN_DTARGET=%d", call->din[X].there, call->din[TARGET].there);
+    qn__exec_begin(exec, call, "mse_bwd", "-DQN_DX=%d -DQN_DTARGET=%d", call->din[X].there,
+                   call->din[TARGET].there);
     qn__exec_tensor(exec, &call->din[X]);
     qn__exec_tensor(exec, &call->din[TARGET]);
     qn__exec_tensor(exec, &call->dout[0]);

@@ -17,7 +17,8 @@ static qn_status grad(qn_grad_builder *builder)
     int dy = builder->dout[0], product;
     if (dy < 0) return QN_OK;
     if (builder->wanted[A])
-        QN_TRY(builder->emit(builder, "multiply", (int[]){dy, builder->in[B]}, 2, &builder->din[A]));
+        QN_TRY(
+            builder->emit(builder, "multiply", (int[]){dy, builder->in[B]}, 2, &builder->din[A]));
     if (!builder->wanted[B]) return QN_OK;
     QN_TRY(builder->emit(builder, "multiply", (int[]){dy, builder->in[A]}, 2, &product));
     return qn__broadcast_fold(builder, product, &builder->din[B]);

@@ -17,7 +17,8 @@ enum { QN_OP_MAX_IN = 6, QN_OP_MAX_OUT = 4, QN_OP_MAX_ATTR = 6 };
 
 typedef enum qn_gradient { QN_GRAD_KERNEL, QN_GRAD_GRAPH, QN_GRAD_NONE } qn_gradient;
 
-/* The five families, and the order in which a variant adds (DESIGN: two variants of one order agree bit for bit). */
+/* The five families, and the order in which a variant adds (DESIGN: two variants of one order agree
+ * bit for bit). */
 typedef enum qn_family { QN_PLAIN, QN_WIDE, QN_TILE, QN_MATRIX, QN_CLBLAST } qn_family;
 typedef enum qn_order { QN_CHAIN, QN_LANES64, QN_MMA, QN_OWN, QN_EXACT } qn_order;
 
@@ -26,8 +27,8 @@ typedef struct qn_attr {
     double f;
 } qn_attr;
 
-/* A tensor in a call: its type, and where it lies. desc.shape is the actual one, with the run-time dimension
- * filled in. `there` is false for an absent optional tensor. */
+/* A tensor in a call: its type, and where it lies. desc.shape is the actual one, with the run-time
+ * dimension filled in. `there` is false for an absent optional tensor. */
 typedef struct qn_operand {
     bool there;
     qn_desc desc;
@@ -38,8 +39,8 @@ typedef struct qn_operand {
 typedef struct qn_op qn_op;
 typedef struct qn_variant qn_variant;
 
-/* One use of an op, forward or backward. Forward: in -> out (saved tensors are the last of out). Backward: din from
- * dout, and those of in and out that the op says it reads. */
+/* One use of an op, forward or backward. Forward: in -> out (saved tensors are the last of out).
+ * Backward: din from dout, and those of in and out that the op says it reads. */
 typedef struct qn_call {
     const qn_op *op;
     bool backward;
@@ -71,31 +72,35 @@ struct qn_variant {
 
 typedef struct qn_exec qn_exec;
 
-/* Builds the gradient of ops that are their own gradient's material. Tensors are the builder's handles. */
+/* Builds the gradient of ops that are their own gradient's material. Tensors are the builder's
+ * handles. */
 typedef struct qn_grad_builder qn_grad_builder;
 struct qn_grad_builder {
-    const qn_call *call;        /* attributes and descs of the op being differentiated */
-    int in[QN_OP_MAX_IN];       /* handles; -1: absent */
+    const qn_call *call;  /* attributes and descs of the op being differentiated */
+    int in[QN_OP_MAX_IN]; /* handles; -1: absent */
     int out[QN_OP_MAX_OUT];
-    int dout[QN_OP_MAX_OUT];    /* -1: zero */
+    int dout[QN_OP_MAX_OUT]; /* -1: zero */
     bool wanted[QN_OP_MAX_IN];
-    int din[QN_OP_MAX_IN];      /* to fill; -1: none */
+    int din[QN_OP_MAX_IN]; /* to fill; -1: none */
     /* "matmul trans_a=1" applied to n handles (-1: absent) -> handle of its first output */
-    qn_status (*emit)(qn_grad_builder *builder, const char *line, const int *inputs, int n, int *output);
+    qn_status (*emit)(qn_grad_builder *builder, const char *line, const int *inputs, int n,
+                      int *output);
     qn_status (*reshape)(qn_grad_builder *builder, int tensor, const qn_shape *shape, int *output);
     void *user;
 };
 
 struct qn_op {
-    /* Shapes and types of outputs (and saved tensors) from inputs and attributes; all checks. Pure. */
+    /* Shapes and types of outputs (and saved tensors) from inputs and attributes; all checks. Pure.
+     */
     qn_status (*shape)(qn_call *call);
     void (*cost)(const qn_call *call, qn_cost *cost);
     qn_status (*fwd)(qn_exec *exec, const qn_call *call);
-    qn_status (*bwd)(qn_exec *exec, const qn_call *call);     /* KERNEL */
-    qn_status (*grad)(qn_grad_builder *builder);              /* GRAPH */
+    qn_status (*bwd)(qn_exec *exec, const qn_call *call); /* KERNEL */
+    qn_status (*grad)(qn_grad_builder *builder);          /* GRAPH */
     /* Which inputs and outputs (saved included) the backward call reads: bit i. */
     uint32_t bwd_reads_in, bwd_reads_out;
-    /* Bit i: output 0 may be written over input i (fwd); din[0] may be written over dout[0] (bwd). */
+    /* Bit i: output 0 may be written over input i (fwd); din[0] may be written over dout[0] (bwd).
+     */
     uint32_t fwd_in_place;
     bool bwd_in_place;
     const qn_variant *variants; /* special to general; name == NULL ends; the last always applies */
@@ -109,7 +114,7 @@ typedef struct qn_op_slot {
 
 typedef struct qn_op_attr {
     char name[16];
-    char kind; /* 'i', 'f' or 'e' */
+    char kind;     /* 'i', 'f' or 'e' */
     qn_attr value; /* default */
     char words[8][16];
     int word_count;
@@ -124,7 +129,8 @@ typedef struct qn_op_row {
     qn_op_slot in[QN_OP_MAX_IN];
     qn_op_slot out[QN_OP_MAX_OUT];
     qn_op_attr attr[QN_OP_MAX_ATTR];
-    int alias[QN_OP_MAX_OUT]; /* output i is input alias[i] written in place; -1: a tensor of its own */
+    int alias[QN_OP_MAX_OUT]; /* output i is input alias[i] written in place; -1: a tensor of its
+                                 own */
 } qn_op_row;
 
 const qn_op_row *qn__op_row(qn_op_id id);
@@ -133,8 +139,9 @@ qn_op_id qn__op_id(const qn_op *op);
 /* NULL when there is no such op. */
 const qn_op_row *qn__op_find(const char *stem, size_t length);
 
-/* "matmul trans_b=1 act=gelu": the op and its attributes. QN_BAD_ARGUMENT names the word that is wrong. Stops at
- * " :" (what follows in a case line are tensors); *rest, if wanted, is set there. */
+/* "matmul trans_b=1 act=gelu": the op and its attributes. QN_BAD_ARGUMENT names the word that is
+ * wrong. Stops at " :" (what follows in a case line are tensors); *rest, if wanted, is set there.
+ */
 qn_status qn__op_parse(const char *line, qn_op_id *id, qn_attr attr[QN_OP_MAX_ATTR],
                        const char **rest) QN_MUST_USE;
 /* The same line again, attributes that differ from their default only, then " : " and the tensors.
@@ -143,7 +150,8 @@ const char *qn__call_text(const qn_call *call, char *text, size_t bytes);
 
 /* Check presence of inputs against the row, then the op's own shape rule. */
 qn_status qn__call_shape(qn_call *call) QN_MUST_USE;
-/* First variant that applies (or the one named `force`, with its refusal as the error). Sets call->variant. */
+/* First variant that applies (or the one named `force`, with its refusal as the error). Sets
+ * call->variant. */
 qn_status qn__call_choose(qn_call *call, const char *force) QN_MUST_USE;
 qn_cost qn__call_cost(const qn_call *call);
 
@@ -169,8 +177,8 @@ qn_status qn__check_axis(const qn_call *call) QN_MUST_USE;
 int64_t qn__elements(const qn_operand *operand);
 int64_t qn__cols(const qn_operand *operand);
 int64_t qn__rows(const qn_operand *operand);
-/* Bytes of the tensors present (backward: of in and out only those it reads), and flops_per_element times the
- * elements of the first output (or its gradient). */
+/* Bytes of the tensors present (backward: of in and out only those it reads), and flops_per_element
+ * times the elements of the first output (or its gradient). */
 void qn__cost_elementwise(const qn_call *call, double flops_per_element, qn_cost *cost);
 
 /* The usual refusals. */
@@ -182,7 +190,10 @@ const char *qn__refuse_wide(const qn_call *call);
     (const qn_variant[])                                                                           \
     {                                                                                              \
         {"wide", QN_WIDE, order, qn__refuse_wide, NULL},                                           \
-            {"plain", QN_PLAIN, order, qn__refuse_never, NULL}, {0}                                \
+            {"plain", QN_PLAIN, order, qn__refuse_never, NULL},                                    \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
     }
 
 #endif

@@ -13,7 +13,8 @@ static qn_status shape(qn_call *call)
     int64_t before = call->attr[BEFORE].i, after = call->attr[AFTER].i;
     int64_t room = INT64_MAX / 4 - *dim;
     QN_CHECK(before >= 0 && after >= 0 && before <= room && after <= room - before,
-             "pad: %lld before and %lld after are negative or too many", (long long)before, (long long)after);
+             "pad: %lld before and %lld after are negative or too many", (long long)before,
+             (long long)after);
     *dim += before + after;
     qn__out_shape(call, 0, call->in[0].desc.dtype, &shape);
     return QN_OK;
@@ -44,8 +45,8 @@ static qn_status grad(qn_grad_builder *builder)
     const qn_attr *attr = builder->call->attr;
     long long before = (long long)attr[BEFORE].i;
     if (builder->dout[0] < 0 || !builder->wanted[0]) return QN_OK;
-    snprintf(line, sizeof line, "slice axis=%lld from=%lld to=%lld", (long long)attr[AXIS].i, before,
-             before + (long long)builder->call->in[0].desc.shape.dim[attr[AXIS].i]);
+    snprintf(line, sizeof line, "slice axis=%lld from=%lld to=%lld", (long long)attr[AXIS].i,
+             before, before + (long long)builder->call->in[0].desc.shape.dim[attr[AXIS].i]);
     return builder->emit(builder, line, builder->dout, 1, &builder->din[0]);
 }
 

@@ -2,7 +2,10 @@
 
 enum { AXIS, KIND };
 enum { SUM, MEAN, MAX };
-enum { CHUNK = 64, STRIP = 1024 }; /* rows of a part and columns of a wide item, as in columns.clh */
+enum {
+    CHUNK = 64,
+    STRIP = 1024
+}; /* rows of a part and columns of a wide item, as in columns.clh */
 
 static qn_status shape(qn_call *call)
 {
@@ -12,7 +15,8 @@ static qn_status shape(qn_call *call)
     qn_shape y = call->in[0].desc.shape;
     y.rank--;
     for (int i = axis; i < y.rank; i++) y.dim[i] = y.dim[i + 1];
-    QN_CHECK(call->attr[KIND].i != MAX || call->in[0].desc.shape.dim[axis] > 0 || qn_shape_elements(&y) == 0,
+    QN_CHECK(call->attr[KIND].i != MAX || call->in[0].desc.shape.dim[axis] > 0 ||
+                 qn_shape_elements(&y) == 0,
              "reduce: there is no maximum along dimension %d, which is 0", axis);
     qn__out_shape(call, 0, QN_F32, &y);
     return QN_OK;
@@ -29,8 +33,10 @@ static view view_of(const qn_call *call)
 {
     const qn_shape *x = &call->in[0].desc.shape;
     int axis = (int)call->attr[AXIS].i;
-    view v = {.outer = qn__shape_span(x, 0, axis), .length = x->dim[axis],
-              .inner = qn__shape_span(x, axis + 1, x->rank), .factor = 1};
+    view v = {.outer = qn__shape_span(x, 0, axis),
+              .length = x->dim[axis],
+              .inner = qn__shape_span(x, axis + 1, x->rank),
+              .factor = 1};
     v.parts = (v.length + CHUNK - 1) / CHUNK;
     if (call->attr[KIND].i == MEAN) v.factor = 1.0 / (double)v.length;
     return v;
@@ -39,7 +45,8 @@ static view view_of(const qn_call *call)
 static void cost(const qn_call *call, qn_cost *cost)
 {
     qn__cost_elementwise(call, 0, cost);
-    if (call->backward && call->attr[KIND].i != MAX) cost->bytes -= (double)qn__desc_bytes(&call->in[0].desc);
+    if (call->backward && call->attr[KIND].i != MAX)
+        cost->bytes -= (double)qn__desc_bytes(&call->in[0].desc);
     cost->flops = (double)qn__elements(&call->in[0]);
 }
 
@@ -56,8 +63,8 @@ static void begin(qn_exec *exec, const qn_call *call, const char *kernel)
 }
 
 /* One chain over each `chunk` of length; to and from are set, factor not. */
-static qn_status columns(qn_exec *exec, const qn_call *call, const view *v, double factor, int64_t length,
-                         int64_t chunk, int64_t parts)
+static qn_status columns(qn_exec *exec, const qn_call *call, const view *v, double factor,
+                         int64_t length, int64_t chunk, int64_t parts)
 {
     bool wide = call->variant->family == QN_WIDE;
     int64_t width = wide ? STRIP : CHUNK;
@@ -106,7 +113,8 @@ static qn_status pick(qn_exec *exec, const qn_call *call, const view *v)
     qn__exec_i32(exec, v->length);
     if (v->inner == 1) return qn__exec_rows(exec, call, v->outer);
     qn__exec_i32(exec, v->inner);
-    return qn__exec_rows(exec, call, v->length > 0 ? v->outer * ((v->inner + width - 1) / width) : 0);
+    return qn__exec_rows(exec, call,
+                         v->length > 0 ? v->outer * ((v->inner + width - 1) / width) : 0);
 }
 
 static qn_status bwd(qn_exec *exec, const qn_call *call)

@@ -155,7 +155,8 @@ static bool parse_value(const qn_op_attr *attr, const char *text, size_t length,
     return *end == 0 && (attr->kind == 'f' || (double)value->i == value->f);
 }
 
-qn_status qn__op_parse(const char *line, qn_op_id *id, qn_attr attr[QN_OP_MAX_ATTR], const char **rest)
+qn_status qn__op_parse(const char *line, qn_op_id *id, qn_attr attr[QN_OP_MAX_ATTR],
+                       const char **rest)
 {
     size_t length = strcspn(line, " ");
     const qn_op_row *row = qn__op_find(line, length);
@@ -169,11 +170,13 @@ qn_status qn__op_parse(const char *line, qn_op_id *id, qn_attr attr[QN_OP_MAX_AT
         size_t name = strcspn(line, "= "), word = strcspn(line, " ");
         int found = -1;
         for (int i = 0; i < row->attr_count; i++)
-            if (strlen(row->attr[i].name) == name && memcmp(row->attr[i].name, line, name) == 0) found = i;
+            if (strlen(row->attr[i].name) == name && memcmp(row->attr[i].name, line, name) == 0)
+                found = i;
         if (found < 0 || line[name] != '=' ||
             !parse_value(&row->attr[found], line + name + 1, word - name - 1, &attr[found]))
-            return qn__fail(QN_BAD_ARGUMENT, "%s: attribute \"%.*s\" is not one of its row in op_list.def", row->stem,
-                            (int)word, line);
+            return qn__fail(QN_BAD_ARGUMENT,
+                            "%s: attribute \"%.*s\" is not one of its row in op_list.def",
+                            row->stem, (int)word, line);
         line += word;
     }
     if (rest) *rest = line;

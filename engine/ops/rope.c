@@ -11,7 +11,8 @@ static qn_status shape(qn_call *call)
     const qn_shape *x = &call->in[X].desc.shape, *table = &call->in[TABLE].desc.shape;
     QN_TRY(qn__check_dim(call, POS, 0, x->dim[0]));
     QN_TRY(qn__check_dim(call, TABLE, 2, 2));
-    QN_CHECK(table->dim[1] <= x->dim[2] / 2, "rope: the table has %lld pairs; heads of %lld have room for %lld",
+    QN_CHECK(table->dim[1] <= x->dim[2] / 2,
+             "rope: the table has %lld pairs; heads of %lld have room for %lld",
              (long long)table->dim[1], (long long)x->dim[2], (long long)(x->dim[2] / 2));
     QN_CHECK(table->dim[0] > 0, "rope: the table has no positions");
     qn__out_like(call, 0, X);
@@ -27,11 +28,13 @@ static void cost(const qn_call *call, qn_cost *cost)
     cost->bytes = 2.0 * (double)qn__desc_bytes(&call->in[X].desc) + rows * (4.0 + 8.0 * pairs);
 }
 
-static qn_status turn(qn_exec *exec, const qn_call *call, const qn_operand *to, const qn_operand *from)
+static qn_status turn(qn_exec *exec, const qn_call *call, const qn_operand *to,
+                      const qn_operand *from)
 {
     const qn_shape *x = &from->desc.shape, *table = &call->in[TABLE].desc.shape;
     int64_t units = x->dim[2] - table->dim[1]; /* of a head: pairs and single elements */
-    qn__exec_begin(exec, call, "rope_turn", "-DQN_HALVES=%d -DQN_BACK=%d", call->attr[0].i != 0, call->backward);
+    qn__exec_begin(exec, call, "rope_turn", "-DQN_HALVES=%d -DQN_BACK=%d", call->attr[0].i != 0,
+                   call->backward);
     qn__exec_tensor(exec, to);
     qn__exec_tensor(exec, from);
     qn__exec_tensor(exec, &call->in[POS]);

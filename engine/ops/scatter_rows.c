@@ -19,7 +19,8 @@ static qn_status shape(qn_call *call)
 static void cost(const qn_call *call, qn_cost *cost)
 {
     cost->flops = 0;
-    cost->bytes = 2.0 * (double)qn__desc_bytes(&call->in[SRC].desc) + (double)qn__desc_bytes(&call->in[INDEX].desc);
+    cost->bytes = 2.0 * (double)qn__desc_bytes(&call->in[SRC].desc) +
+                  (double)qn__desc_bytes(&call->in[INDEX].desc);
 }
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)

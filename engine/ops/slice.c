@@ -11,8 +11,9 @@ static qn_status shape(qn_call *call)
     qn_shape shape = call->in[0].desc.shape;
     int64_t *dim = &shape.dim[call->attr[AXIS].i];
     int64_t from = call->attr[FROM].i, to = call->attr[TO].i;
-    QN_CHECK(from >= 0 && from <= to && to <= *dim, "slice: [%lld, %lld) is outside dimension %lld, which is %lld",
-             (long long)from, (long long)to, (long long)call->attr[AXIS].i, (long long)*dim);
+    QN_CHECK(from >= 0 && from <= to && to <= *dim,
+             "slice: [%lld, %lld) is outside dimension %lld, which is %lld", (long long)from,
+             (long long)to, (long long)call->attr[AXIS].i, (long long)*dim);
     *dim = to - from;
     qn__out_shape(call, 0, call->in[0].desc.dtype, &shape);
     return QN_OK;

@@ -58,17 +58,21 @@ static qn_status parse_tensor(const char *text, size_t length, qn_desc *desc)
 {
     const char *open = memchr(text, '[', length);
     *desc = (qn_desc){0};
-    if (!open || text[length - 1] != ']' || !qn__dtype_parse(text, (size_t)(open - text), &desc->dtype))
-        return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor like f32[4,64]", (int)length, text);
+    if (!open || text[length - 1] != ']' ||
+        !qn__dtype_parse(text, (size_t)(open - text), &desc->dtype))
+        return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor like f32[4,64]", (int)length,
+                        text);
     const char *at = open + 1, *end = text + length - 1;
     while (at < end) {
         char *stop;
         long long n = strtoll(at, &stop, 10);
         if (stop == at || desc->shape.rank == QN_MAX_RANK || n < 0)
-            return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor like f32[4,64]", (int)length, text);
+            return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor like f32[4,64]", (int)length,
+                            text);
         desc->shape.dim[desc->shape.rank++] = n;
         at = *stop == ',' ? stop + 1 : stop;
-        if (at == stop && at < end) return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor", (int)length, text);
+        if (at == stop && at < end)
+            return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor", (int)length, text);
     }
     return qn__shape_check(&desc->shape, desc->dtype);
 }
@@ -89,8 +93,10 @@ static qn_status parse_tensors(const char *text, qn_call *call)
                 if (strlen(row->in[i].name) == (size_t)(equals - text) &&
                     memcmp(row->in[i].name, text, (size_t)(equals - text)) == 0)
                     slot = i;
-            QN_CHECK(slot >= 0, "%s: \"%.*s\" is not one of its inputs", row->stem, (int)length, text);
-            QN_TRY(parse_tensor(equals + 1, length - (size_t)(equals + 1 - text), &call->in[slot].desc));
+            QN_CHECK(slot >= 0, "%s: \"%.*s\" is not one of its inputs", row->stem, (int)length,
+                     text);
+            QN_TRY(parse_tensor(equals + 1, length - (size_t)(equals + 1 - text),
+                                &call->in[slot].desc));
             call->in[slot].there = true;
         }
         text += length;
@@ -99,7 +105,8 @@ static qn_status parse_tensors(const char *text, qn_call *call)
     return QN_OK;
 }
 
-/* Numbers that any op can stand: floats in [-1, 1), integers that are small and never out of range. */
+/* Numbers that any op can stand: floats in [-1, 1), integers that are small and never out of range.
+ */
 static qn_status fill(qn_buffer *buffer, const qn_operand *operand, const char *name)
 {
     int64_t count = qn__elements(operand);
@@ -118,15 +125,18 @@ static qn_status fill(qn_buffer *buffer, const qn_operand *operand, const char *
             values[r * 4 + 3] = (uint32_t)(count / 4);
         }
     qn_status status = QN_OK;
-    if (qn_dtype_bytes(operand->desc.dtype) == 4) status = qn__buffer_write(buffer, 0, values, (uint64_t)count * 4);
+    if (qn_dtype_bytes(operand->desc.dtype) == 4)
+        status = qn__buffer_write(buffer, 0, values, (uint64_t)count * 4);
     free(values);
     return status;
 }
 
-static qn_status give_memory(qn_device *device, bench_call *bench, qn_operand *operand, const char *name)
+static qn_status give_memory(qn_device *device, bench_call *bench, qn_operand *operand,
+                             const char *name)
 {
     if (!operand->there) return QN_OK;
-    QN_TRY(qn__buffer_create(device, qn__desc_bytes(&operand->desc), "bench", &bench->buffers[bench->count]));
+    QN_TRY(qn__buffer_create(device, qn__desc_bytes(&operand->desc), "bench",
+                             &bench->buffers[bench->count]));
     operand->buffer = bench->buffers[bench->count++];
     operand->offset = 0;
     return fill(operand->buffer, operand, name);
@@ -143,8 +153,10 @@ static qn_status set_up(qn_device *device, const char *line, const char *variant
     call->op = qn__op(id);
     QN_TRY(parse_tensors(rest, call));
     QN_TRY(qn__call_shape(call));
-    QN_CHECK(!call->backward || row->gradient == QN_GRAD_KERNEL, "%s has no backward kernel to time", row->stem);
-    for (int i = 0; i < row->in_count; i++) QN_TRY(give_memory(device, bench, &call->in[i], row->in[i].name));
+    QN_CHECK(!call->backward || row->gradient == QN_GRAD_KERNEL,
+             "%s has no backward kernel to time", row->stem);
+    for (int i = 0; i < row->in_count; i++)
+        QN_TRY(give_memory(device, bench, &call->in[i], row->in[i].name));
     for (int o = 0; o < row->out_count; o++) {
         if (row->alias[o] >= 0) call->out[o] = call->in[row->alias[o]];
         else QN_TRY(give_memory(device, bench, &call->out[o], row->out[o].name));
@@ -189,7 +201,8 @@ static qn_status time_call(qn_device *device, const qn_call *call, int repeats, 
     return status;
 }
 
-qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench_options *options, char **json)
+qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench_options *options,
+                      char **json)
 {
     bench_call bench;
     const qn_caps *caps;
@@ -198,16 +211,21 @@ qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench_option
     *json = NULL;
     QN_TRY(need_peaks(device, &caps));
     qn_status status = set_up(device, line, options ? options->variant : NULL, &bench);
-    if (status == QN_OK) status = time_call(device, &bench.call, options ? options->repeats : 0, &seconds);
+    if (status == QN_OK)
+        status = time_call(device, &bench.call, options ? options->repeats : 0, &seconds);
     if (status == QN_OK) {
         qn_cost cost = qn__call_cost(&bench.call);
         double gflops = cost.flops / seconds * 1e-9, gbytes = cost.bytes / seconds * 1e-9;
-        double of_flops = 100 * gflops / caps->peak_gflops, of_bytes = 100 * gbytes / caps->peak_gbytes;
+        double of_flops = 100 * gflops / caps->peak_gflops,
+               of_bytes = 100 * gbytes / caps->peak_gbytes;
         bool compute = of_flops >= of_bytes;
-        status = dump(json_pack("{s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:s}", "case", qn__call_text(&bench.call, text, sizeof text),
-                                "variant", bench.call.variant->name, "device", caps->name, "ms", seconds * 1e3,
-                                "gflops", gflops, "gbytes_per_s", gbytes, "percent_of_peak",
-                                compute ? of_flops : of_bytes, "bound", compute ? "compute" : "memory"), json);
+        status =
+            dump(json_pack("{s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:s}", "case",
+                           qn__call_text(&bench.call, text, sizeof text), "variant",
+                           bench.call.variant->name, "device", caps->name, "ms", seconds * 1e3,
+                           "gflops", gflops, "gbytes_per_s", gbytes, "percent_of_peak",
+                           compute ? of_flops : of_bytes, "bound", compute ? "compute" : "memory"),
+                 json);
     }
     for (int i = 0; i < bench.count; i++) qn__buffer_destroy(&bench.buffers[i]);
     return status;
@@ -222,12 +240,14 @@ static qn_status train_steps(qn_training *t, int repeats, double *step_seconds)
     int32_t *ids = malloc((size_t)t->rows * 2 * sizeof *ids);
     qn_rng rng = {.seed = 7};
     if (!ids) return qn__fail(QN_OS_ERROR, "out of memory");
-    for (int64_t r = 0; r < 2 * t->rows; r++) ids[r] = (int32_t)qn__rng_below(&rng, (uint64_t)t->config.vocab);
+    for (int64_t r = 0; r < 2 * t->rows; r++)
+        ids[r] = (int32_t)qn__rng_below(&rng, (uint64_t)t->config.vocab);
     qn_status status = QN_OK;
     for (int i = -2; status == QN_OK && i < limit; i++) {
         double start = seconds_now(), loss, norm;
         qn_hyper hyper = {1e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, 10.0f, 20.0f, 1.0f};
-        for (int64_t leaf = 0; leaf < t->leaves; leaf++) qn__training_set_leaf(t, leaf, ids, ids + t->rows);
+        for (int64_t leaf = 0; leaf < t->leaves; leaf++)
+            qn__training_set_leaf(t, leaf, ids, ids + t->rows);
         status = qn__training_step(t, 1, i + 2, &loss, &norm);
         if (status == QN_OK) status = qn__training_update(t, &hyper);
         if (status == QN_OK) status = qn__device_finish(t->store->device);
@@ -255,15 +275,17 @@ qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int b
     if (status == QN_OK) status = qn__weights_init(t->store, &c, 1);
     if (status == QN_OK) status = train_steps(t, options ? options->repeats : 0, &seconds);
     qn_plan *plans[] = {t->step_plan, t->norm_plan, t->update_plan};
-    if (status == QN_OK && qn__device_profiles(device)) status = qn__plans_profile(plans, 3, &profile);
+    if (status == QN_OK && qn__device_profiles(device))
+        status = qn__plans_profile(plans, 3, &profile);
     if (status == QN_OK) {
         uint64_t bytes;
         qn_device_memory(device, &bytes, NULL);
-        json_t *root = json_pack("{s:f,s:f,s:f,s:I,s:s,s:I,s:I}", "step_ms", seconds * 1e3, "tokens_per_s",
+        json_t *root = json_pack(
+            "{s:f,s:f,s:f,s:I,s:s,s:I,s:I}", "step_ms", seconds * 1e3, "tokens_per_s",
             (double)batch * c.context / seconds, "percent_of_peak",
             100 * qn__training_flops(t) / seconds / (caps->peak_gflops * 1e9), "parameters",
-            (json_int_t)qn_model_parameters(&c), "device", caps->name, "device_bytes", (json_int_t)bytes,
-            "planned_bytes", (json_int_t)qn__training_bytes(t));
+            (json_int_t)qn_model_parameters(&c), "device", caps->name, "device_bytes",
+            (json_int_t)bytes, "planned_bytes", (json_int_t)qn__training_bytes(t));
         if (profile) json_object_set_new(root, "profile", json_loads(profile, 0, NULL));
         status = dump(root, json);
     }
@@ -274,7 +296,8 @@ qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int b
 
 /* ---- decoding ---- */
 
-static qn_status decode_times(qn_session *session, int32_t vocab, int prompt, int tokens, double *prompt_s, double *token_s)
+static qn_status decode_times(qn_session *session, int32_t vocab, int prompt, int tokens,
+                              double *prompt_s, double *token_s)
 {
     int32_t *ids = malloc((size_t)(prompt + 1) * sizeof *ids), id = 1;
     const float *logits;
@@ -300,8 +323,9 @@ static qn_status decode_times(qn_session *session, int32_t vocab, int prompt, in
     return status;
 }
 
-qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, const char *path, int prompt_tokens,
-                          int tokens, const qn_bench_options *options, char **json)
+qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, const char *path,
+                          int prompt_tokens, int tokens, const qn_bench_options *options,
+                          char **json)
 {
     const qn_caps *caps;
     qn_model *model = NULL;
@@ -310,21 +334,27 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
     (void)options;
     *json = NULL;
     QN_TRY(need_peaks(device, &caps));
-    qn_status status = path ? qn_model_load(device, path, &model) : qn__model_create(device, config, &model);
+    qn_status status =
+        path ? qn_model_load(device, path, &model) : qn__model_create(device, config, &model);
     if (status == QN_OK && !path) status = qn__weights_init(model->store, &model->config, 1);
     if (status == QN_OK) status = qn_session_create(model, NULL, &session);
-    if (status == QN_OK && (prompt_tokens < 1 || tokens < 1 || prompt_tokens + tokens > model->config.context))
-        status = qn__fail(QN_BAD_ARGUMENT, "%d prompt tokens and %d more do not fit the context of %d", prompt_tokens,
-                          tokens, model->config.context);
+    if (status == QN_OK &&
+        (prompt_tokens < 1 || tokens < 1 || prompt_tokens + tokens > model->config.context))
+        status =
+            qn__fail(QN_BAD_ARGUMENT, "%d prompt tokens and %d more do not fit the context of %d",
+                     prompt_tokens, tokens, model->config.context);
     if (status == QN_OK)
-        status = decode_times(session, model->config.vocab, prompt_tokens, tokens, &prompt_s, &token_s);
+        status =
+            decode_times(session, model->config.vocab, prompt_tokens, tokens, &prompt_s, &token_s);
     if (status == QN_OK) {
         double bytes = 4.0 * (double)qn_model_parameters(&model->config);
         if (!model->config.tied) bytes -= 4.0 * (double)model->config.vocab * model->config.embed;
-        status = dump(json_pack("{s:f,s:f,s:f,s:f,s:s}", "tokens_per_s", 1 / token_s, "gbytes_per_s",
-                                bytes / token_s * 1e-9, "percent_of_bandwidth",
-                                100 * bytes / token_s * 1e-9 / caps->peak_gbytes, "prompt_tokens_per_s",
-                                prompt_tokens / prompt_s, "device", caps->name), json);
+        status =
+            dump(json_pack("{s:f,s:f,s:f,s:f,s:s}", "tokens_per_s", 1 / token_s, "gbytes_per_s",
+                           bytes / token_s * 1e-9, "percent_of_bandwidth",
+                           100 * bytes / token_s * 1e-9 / caps->peak_gbytes, "prompt_tokens_per_s",
+                           prompt_tokens / prompt_s, "device", caps->name),
+                 json);
     }
     qn_session_destroy(&session);
     qn_model_destroy(&model);

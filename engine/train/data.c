@@ -25,12 +25,13 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static qn_status learn_bpe(const char *size_text, const char *text, size_t bytes, word *w, qn_tokenizer **tokenizer)
+static qn_status learn_bpe(const char *size_text, const char *text, size_t bytes, word *w,
+                           qn_tokenizer **tokenizer)
 {
     char *end;
     long size = strtol(size_text, &end, 10);
-    QN_CHECK(*end == 0 && size >= 257 && size <= 1 << 20, "tokenizer bpe:%s: the vocabulary is outside [257, 2^20]",
-             size_text);
+    QN_CHECK(*end == 0 && size >= 257 && size <= 1 << 20,
+             "tokenizer bpe:%s: the vocabulary is outside [257, 2^20]", size_text);
     w->what = "learning the tokenizer";
     return qn_tokenizer_train_bpe(text, bytes, (int32_t)size, pass_on, w, tokenizer);
 }
@@ -49,14 +50,16 @@ static qn_status open_tokenizer(const qn_train_options *o, const char *text, siz
     const char *kind = o->tokenizer;
     if (strcmp(kind, "bytes") == 0) return qn_tokenizer_create_bytes(tokenizer);
     if (strcmp(kind, "char") == 0 || starts_with(kind, "bpe:"))
-        QN_CHECK(text != NULL, "tokenizer %s is learned from a text; with shards give a tokenizer file", kind);
+        QN_CHECK(text != NULL,
+                 "tokenizer %s is learned from a text; with shards give a tokenizer file", kind);
     if (strcmp(kind, "char") == 0) return qn_tokenizer_create_chars(text, bytes, tokenizer);
     if (starts_with(kind, "bpe:")) return learn_bpe(kind + 4, text, bytes, w, tokenizer);
     return qn_tokenizer_load(kind, tokenizer);
 }
 
 /* Tokenize in pieces that end at a line, so that progress shows and memory stays bounded. */
-static qn_status encode(const qn_tokenizer *tokenizer, const char *text, size_t bytes, word *w, qn_tokens *tokens)
+static qn_status encode(const qn_tokenizer *tokenizer, const char *text, size_t bytes, word *w,
+                        qn_tokens *tokens)
 {
     enum { PIECE = 4 << 20 };
     size_t capacity = 0;
@@ -80,7 +83,8 @@ static qn_status encode(const qn_tokenizer *tokenizer, const char *text, size_t 
         free(ids);
         tokens->count += count;
         at += piece;
-        if (!pass_on(w, (int64_t)at, (int64_t)bytes)) return qn__fail(QN_INTERRUPTED, "stopped while tokenizing");
+        if (!pass_on(w, (int64_t)at, (int64_t)bytes))
+            return qn__fail(QN_INTERRUPTED, "stopped while tokenizing");
     }
     tokens->bytes_a_token = tokens->count ? (double)bytes / (double)tokens->count : 0;
     return QN_OK;
@@ -89,9 +93,11 @@ static qn_status encode(const qn_tokenizer *tokenizer, const char *text, size_t 
 static qn_status check_enough(const qn_tokens *tokens, const char *what, int64_t context)
 {
     if (tokens->count > (uint64_t)context) return QN_OK;
-    return qn__fail(QN_BAD_ARGUMENT, "the %s text has %llu tokens; a context of %lld needs at least %lld: use more text "
-                    "or a smaller --context", what, (unsigned long long)tokens->count, (long long)context,
-                    (long long)context + 1);
+    return qn__fail(
+        QN_BAD_ARGUMENT,
+        "the %s text has %llu tokens; a context of %lld needs at least %lld: use more text "
+        "or a smaller --context",
+        what, (unsigned long long)tokens->count, (long long)context, (long long)context + 1);
 }
 
 static qn_status from_text(const qn_train_options *o, word *w, qn_data *data)
@@ -105,7 +111,8 @@ static qn_status from_text(const qn_train_options *o, word *w, qn_data *data)
     size_t split = bytes;
     if (!val && o->val_fraction > 0) {
         split = (size_t)((double)bytes * (1 - o->val_fraction));
-        while (split > 0 && split < bytes && ((unsigned char)text[split] & 0xC0) == 0x80) split--; /* whole characters */
+        while (split > 0 && split < bytes && ((unsigned char)text[split] & 0xC0) == 0x80)
+            split--; /* whole characters */
     }
     if (status == QN_OK) status = encode(data->tokenizer, text, split, w, &data->train);
     if (status == QN_OK)
@@ -131,7 +138,8 @@ qn_status qn__data_open(const qn_train_options *o, qn_work_fn progress, void *us
 {
     word w = {.fn = progress, .user = user, .what = "reading"};
     *data = (qn_data){0};
-    QN_CHECK(*o->text || *o->shards, "nothing to learn from: give --text FILE or --shards 'PATTERN'");
+    QN_CHECK(*o->text || *o->shards,
+             "nothing to learn from: give --text FILE or --shards 'PATTERN'");
     QN_CHECK(!*o->text || !*o->shards, "both --text and --shards are given: choose one");
     qn_status status = *o->text ? from_text(o, &w, data) : from_shards(o, &w, data);
     if (status == QN_OK) status = check_enough(&data->train, "training", o->context);
@@ -158,8 +166,10 @@ qn_status qn__tokens_read(const qn_tokens *tokens, uint64_t first, size_t count,
     return QN_OK;
 }
 
-uint64_t qn__data_start(const qn_tokens *tokens, int64_t context, uint64_t seed, int64_t step, int64_t index)
+uint64_t qn__data_start(const qn_tokens *tokens, int64_t context, uint64_t seed, int64_t step,
+                        int64_t index)
 {
-    qn_rng rng = {.seed = seed, .stream = (uint64_t)step + (UINT64_C(1) << 62), .next = (uint64_t)index * 64};
+    qn_rng rng = {
+        .seed = seed, .stream = (uint64_t)step + (UINT64_C(1) << 62), .next = (uint64_t)index * 64};
     return qn__rng_below(&rng, tokens->count - (uint64_t)context);
 }

@@ -24,7 +24,8 @@ static qn_status local_record(qn_caps *caps)
     qn_device *device;
     char *json;
     QN_TRY(qn_device_open(NULL, &device));
-    qn_status status = qn_device_record(device, &json); /* measures peaks once, if they are not known */
+    qn_status status =
+        qn_device_record(device, &json); /* measures peaks once, if they are not known */
     if (status == QN_OK) {
         *caps = *qn__device_caps(device);
         qn_free(json);
@@ -77,7 +78,8 @@ qn_status qn_train_plan(const qn_train_options *options, const char *record_path
     *json = NULL;
     QN_TRY(record_path ? read_record(record_path, &caps) : local_record(&caps));
     QN_TRY(qn__data_open(options, NULL, NULL, &data));
-    qn_status status = qn__train_options_config(options, qn_tokenizer_vocab_size(data.tokenizer), &config);
+    qn_status status =
+        qn__train_options_config(options, qn_tokenizer_vocab_size(data.tokenizer), &config);
     if (status == QN_OK) status = qn__trainer_fit(options, &config, NULL, &caps, &training);
     if (status == QN_OK) status = describe(training, &caps, json);
     qn__training_destroy(&training);

@@ -45,8 +45,8 @@ static void *field(const qn_train_options *options, const struct row *row)
 static qn_status bad_value(const struct row *row, const char *value, const char *wanted)
 {
     if (row->type == FIELD_INT || row->type == FIELD_FLOAT)
-        return qn__fail(QN_BAD_ARGUMENT, "%s: \"%s\" is not %s in [%.9g, %.9g]", row->key, value, wanted, row->low,
-                        row->high);
+        return qn__fail(QN_BAD_ARGUMENT, "%s: \"%s\" is not %s in [%.9g, %.9g]", row->key, value,
+                        wanted, row->low, row->high);
     return qn__fail(QN_BAD_ARGUMENT, "%s: \"%s\" is not %s", row->key, value, wanted);
 }
 
@@ -61,16 +61,19 @@ static qn_status set_row(qn_train_options *options, const struct row *row, const
         *(char **)field(options, row) = copy;
     } else if (row->type == FIELD_FLAG) {
         bool yes = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
-        if (!yes && strcmp(value, "false") != 0 && strcmp(value, "0") != 0) return bad_value(row, value, "true or false");
+        if (!yes && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
+            return bad_value(row, value, "true or false");
         *(bool *)field(options, row) = yes;
     } else if (row->type == FIELD_INT) {
         long long number = strtoll(value, &end, 10);
-        if (end == value || *end || errno || (double)number < row->low || (double)number > row->high)
+        if (end == value || *end || errno || (double)number < row->low ||
+            (double)number > row->high)
             return bad_value(row, value, "a whole number");
         *(int64_t *)field(options, row) = number;
     } else {
         double number = strtod(value, &end);
-        if (end == value || *end || !(number >= row->low && number <= row->high)) return bad_value(row, value, "a number");
+        if (end == value || *end || !(number >= row->low && number <= row->high))
+            return bad_value(row, value, "a number");
         *(double *)field(options, row) = number;
     }
     return QN_OK;
@@ -86,7 +89,9 @@ static const struct row *find_row(const char *key)
 qn_status qn_train_options_set(qn_train_options *options, const char *key, const char *value)
 {
     const struct row *row = find_row(key);
-    if (!row) return qn__fail(QN_BAD_ARGUMENT, "there is no key \"%s\"; `quernel train --help` lists them", key);
+    if (!row)
+        return qn__fail(QN_BAD_ARGUMENT,
+                        "there is no key \"%s\"; `quernel train --help` lists them", key);
     return set_row(options, row, value);
 }
 
@@ -126,30 +131,39 @@ json_t *qn__train_options_to_json(const qn_train_options *options)
     return json;
 }
 
-static qn_status set_json(qn_train_options *options, const struct row *row, const json_t *value, const char *origin)
+static qn_status set_json(qn_train_options *options, const struct row *row, const json_t *value,
+                          const char *origin)
 {
     char text[64];
     const char *word = text;
     if (json_is_string(value)) word = json_string_value(value);
-    else if (json_is_integer(value)) snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+    else if (json_is_integer(value))
+        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
     else if (json_is_real(value)) snprintf(text, sizeof text, "%.17g", json_real_value(value));
     else if (json_is_boolean(value)) word = json_is_true(value) ? "true" : "false";
-    else return qn__fail(QN_BAD_DATA, "%s: \"%s\" is neither text, a number nor true or false", origin, row->key);
+    else
+        return qn__fail(QN_BAD_DATA, "%s: \"%s\" is neither text, a number nor true or false",
+                        origin, row->key);
     qn_status status = set_row(options, row, word);
     return status == QN_OK ? QN_OK : qn__wrap(QN_BAD_DATA, "%s: ", origin);
 }
 
-qn_status qn__train_options_from_json(qn_train_options *options, const json_t *json, const char *origin)
+qn_status qn__train_options_from_json(qn_train_options *options, const json_t *json,
+                                      const char *origin)
 {
     const char *key;
     const json_t *value;
-    if (!json_is_object(json)) return qn__fail(QN_BAD_DATA, "%s: not a JSON object of keys", origin);
+    if (!json_is_object(json))
+        return qn__fail(QN_BAD_DATA, "%s: not a JSON object of keys", origin);
     void *iterator = json_object_iter((json_t *)(uintptr_t)json);
     for (; iterator; iterator = json_object_iter_next((json_t *)(uintptr_t)json, iterator)) {
         key = json_object_iter_key(iterator);
         value = json_object_iter_value(iterator);
         const struct row *row = find_row(key);
-        if (!row) return qn__fail(QN_BAD_DATA, "%s: there is no key \"%s\"; `quernel train --help` lists them", origin, key);
+        if (!row)
+            return qn__fail(QN_BAD_DATA,
+                            "%s: there is no key \"%s\"; `quernel train --help` lists them", origin,
+                            key);
         QN_TRY(set_json(options, row, value, origin));
     }
     return QN_OK;
@@ -181,7 +195,8 @@ qn_status qn__train_options_copy(const qn_train_options *from, qn_train_options 
     return status;
 }
 
-qn_status qn__train_options_config(const qn_train_options *o, int32_t vocab, qn_model_config *config)
+qn_status qn__train_options_config(const qn_train_options *o, int32_t vocab,
+                                   qn_model_config *config)
 {
     qn_arch arch;
     QN_TRY(qn_arch_find(o->arch, &arch));
@@ -209,6 +224,8 @@ double qn__learning_rate(const qn_train_options *o, int64_t step)
     if (strcmp(o->schedule, "constant") == 0) return o->lr;
     if (step >= o->steps || o->steps <= o->warmup) return low;
     double part = (double)(step - o->warmup) / (double)(o->steps - o->warmup);
-    double weight = strcmp(o->schedule, "linear") == 0 ? 1 - part : 0.5 * (1 + cos(3.14159265358979323846 * part));
+    double weight = strcmp(o->schedule, "linear") == 0
+                        ? 1 - part
+                        : 0.5 * (1 + cos(3.14159265358979323846 * part));
     return low + weight * (o->lr - low);
 }

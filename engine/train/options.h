@@ -19,10 +19,12 @@ struct qn_train_options {
 
 /* A new reference. */
 json_t *qn__train_options_to_json(const qn_train_options *options);
-qn_status qn__train_options_from_json(qn_train_options *options, const json_t *json, const char *origin) QN_MUST_USE;
+qn_status qn__train_options_from_json(qn_train_options *options, const json_t *json,
+                                      const char *origin) QN_MUST_USE;
 qn_status qn__train_options_copy(const qn_train_options *from, qn_train_options **to) QN_MUST_USE;
 /* The model these keys describe, with this vocabulary. */
-qn_status qn__train_options_config(const qn_train_options *options, int32_t vocab, qn_model_config *config) QN_MUST_USE;
+qn_status qn__train_options_config(const qn_train_options *options, int32_t vocab,
+                                   qn_model_config *config) QN_MUST_USE;
 /* Learning rate of `step`, counted from 0. */
 double qn__learning_rate(const qn_train_options *options, int64_t step);
 

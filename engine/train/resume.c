@@ -10,8 +10,8 @@
 #include <string.h>
 
 /* Walks the tensors of a payload: weights by their own name, moments as m.<name>, v.<name>. */
-static bool next_tensor(const qn_model_config *config, bool moments, int *cursor, int *half, char *name, size_t bytes,
-                        qn_shape *shape)
+static bool next_tensor(const qn_model_config *config, bool moments, int *cursor, int *half,
+                        char *name, size_t bytes, qn_shape *shape)
 {
     qn_weight weight;
     int at = *cursor;
@@ -31,14 +31,18 @@ static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool
     qn_shape shape;
     char name[128];
     int cursor = 0, half = 0;
-    qn_status status = qn__checkpoint_payload(writer, moments ? "optimizer.safetensors" : "weights.safetensors", &payload);
-    while (status == QN_OK && next_tensor(config, moments, &cursor, &half, name, sizeof name, &shape))
+    qn_status status = qn__checkpoint_payload(
+        writer, moments ? "optimizer.safetensors" : "weights.safetensors", &payload);
+    while (status == QN_OK &&
+           next_tensor(config, moments, &cursor, &half, name, sizeof name, &shape))
         status = qn__safetensors_writer_declare(payload, name, QN_F32, &shape);
     cursor = half = 0;
-    while (status == QN_OK && next_tensor(config, moments, &cursor, &half, name, sizeof name, &shape)) {
+    while (status == QN_OK &&
+           next_tensor(config, moments, &cursor, &half, name, sizeof name, &shape)) {
         size_t bytes = (size_t)qn_shape_elements(&shape) * sizeof(float);
         float *values = malloc(bytes + 1);
-        status = values ? qn_store_read(t->training->store, name, values, bytes) : qn__fail(QN_OS_ERROR, "out of memory");
+        status = values ? qn_store_read(t->training->store, name, values, bytes)
+                        : qn__fail(QN_OS_ERROR, "out of memory");
         if (status == QN_OK) status = qn__safetensors_writer_add(payload, name, values, bytes);
         free(values);
     }
@@ -51,7 +55,8 @@ static json_t *state_of(const qn_trainer *t)
 {
     json_t *state = json_pack("{s:I,s:I,s:I}", "step", (json_int_t)t->step, "micro_batch",
                               (json_int_t)t->training->micro, "seed", (json_int_t)t->options->seed);
-    json_object_set_new(state, "best_val", isnan(t->best_val) ? json_null() : json_real(t->best_val));
+    json_object_set_new(state, "best_val",
+                        isnan(t->best_val) ? json_null() : json_real(t->best_val));
     json_object_set_new(state, "options", qn__train_options_to_json(t->options));
     return state;
 }
@@ -77,8 +82,9 @@ qn_status qn__trainer_checkpoint(qn_trainer *t)
 /* ---- resuming ---- */
 
 /* Keys that must be as they were, or the run would be another one. */
-static const char *const fixed_keys[] = {"arch", "layers", "heads", "kv_heads", "embed", "ffn", "no_bias", "untied",
-                                         "norm_eps", "rope_theta", "context", "batch", "seed", "dropout"};
+static const char *const fixed_keys[] = {"arch",    "layers",  "heads",  "kv_heads", "embed",
+                                         "ffn",     "no_bias", "untied", "norm_eps", "rope_theta",
+                                         "context", "batch",   "seed",   "dropout"};
 
 static qn_status check_same(const qn_trainer *t, const json_t *state, const char *folder)
 {
@@ -86,11 +92,14 @@ static qn_status check_same(const qn_trainer *t, const json_t *state, const char
     const json_t *then = json_object_get(state, "options");
     qn_status status = now ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
     for (size_t i = 0; status == QN_OK && i < sizeof fixed_keys / sizeof fixed_keys[0]; i++) {
-        const json_t *a = json_object_get(now, fixed_keys[i]), *b = json_object_get(then, fixed_keys[i]);
+        const json_t *a = json_object_get(now, fixed_keys[i]),
+                     *b = json_object_get(then, fixed_keys[i]);
         if (b && json_equal(a, b)) continue;
         char *was = b ? json_dumps(b, JSON_ENCODE_ANY) : NULL, *is = json_dumps(a, JSON_ENCODE_ANY);
-        status = qn__fail(QN_BAD_ARGUMENT, "%s was made with %s = %s, this run has %s: change it back, or use another --out",
-                          folder, fixed_keys[i], was ? was : "nothing", is ? is : "?");
+        status = qn__fail(
+            QN_BAD_ARGUMENT,
+            "%s was made with %s = %s, this run has %s: change it back, or use another --out",
+            folder, fixed_keys[i], was ? was : "nothing", is ? is : "?");
         free(was);
         free(is);
     }
@@ -110,11 +119,13 @@ static qn_status read_payload(qn_trainer *t, const qn_checkpoint *checkpoint, bo
     while (next_tensor(&t->training->config, moments, &cursor, &half, name, sizeof name, &shape)) {
         const qn_range *range = qn__safetensors_find(file, name);
         qn_desc desc;
-        if (!range) return qn__fail(QN_BAD_DATA, "%s/%s: tensor %s is missing", folder, file_name, name);
+        if (!range)
+            return qn__fail(QN_BAD_DATA, "%s/%s: tensor %s is missing", folder, file_name, name);
         QN_TRY(qn__range_desc(range, file_name, &desc));
         if (desc.dtype != QN_F32 || !qn_shape_equal(&desc.shape, &shape))
-            return qn__fail(QN_BAD_DATA, "%s/%s: tensor %s has another type or shape than the model", folder, file_name,
-                            name);
+            return qn__fail(QN_BAD_DATA,
+                            "%s/%s: tensor %s has another type or shape than the model", folder,
+                            file_name, name);
         QN_TRY(qn_store_write(t->training->store, name, range->data, range->bytes));
     }
     return QN_OK;
@@ -130,7 +141,8 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
     QN_TRY(qn__json_i64(state, folder, "micro_batch", true, 1, 1 << 20, &micro));
     QN_TRY(qn__json_f64(state, folder, "best_val", false, &t->best_val));
     if (micro != t->training->micro)
-        qn__log(QN_LOG_WARN, "the micro-batch was %lld and is now %lld: the sums of this run round differently",
+        qn__log(QN_LOG_WARN,
+                "the micro-batch was %lld and is now %lld: the sums of this run round differently",
                 (long long)micro, (long long)t->training->micro);
     QN_TRY(read_payload(t, checkpoint, false));
     return read_payload(t, checkpoint, true);
@@ -141,7 +153,8 @@ qn_status qn__trainer_resume(qn_trainer *t)
     qn_checkpoint *checkpoint;
     QN_TRY(qn__checkpoint_open_newest(t->options->out, true, &checkpoint));
     if (!checkpoint) {
-        qn__log(QN_LOG_INFO, "%s has no checkpoint yet: starting from the beginning", t->options->out);
+        qn__log(QN_LOG_INFO, "%s has no checkpoint yet: starting from the beginning",
+                t->options->out);
         return QN_OK;
     }
     qn_status status = load(t, checkpoint);

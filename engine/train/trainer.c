@@ -23,21 +23,24 @@ static double seconds_now(void)
 /* Of device memory, what a plan may take when it chooses for itself. */
 static const double auto_share = 0.8;
 
-static qn_status try_micro(const qn_train_options *o, const qn_model_config *config, qn_device *device,
-                           const qn_caps *caps, int64_t micro, double share, qn_training **training)
+static qn_status try_micro(const qn_train_options *o, const qn_model_config *config,
+                           qn_device *device, const qn_caps *caps, int64_t micro, double share,
+                           qn_training **training)
 {
     qn_training_options options = {.batch = o->batch, .micro = micro, .dropout = (float)o->dropout};
     QN_TRY(qn__training_create(device, caps, config, &options, training));
     uint64_t need = qn__training_bytes(*training);
     if ((double)need <= share * (double)caps->global_bytes) return QN_OK;
     qn__training_destroy(training);
-    return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "training with a micro-batch of %lld needs %.1f MB; %s has %.1f MB",
-                    (long long)micro, (double)need / 1e6, caps->name, (double)caps->global_bytes / 1e6);
+    return qn__fail(QN_OUT_OF_DEVICE_MEMORY,
+                    "training with a micro-batch of %lld needs %.1f MB; %s has %.1f MB",
+                    (long long)micro, (double)need / 1e6, caps->name,
+                    (double)caps->global_bytes / 1e6);
 }
 
 /* The largest divisor of the batch, not above `most`, whose plan fits; 0: none does. */
-static int64_t largest_fit(const qn_train_options *o, const qn_model_config *config, const qn_caps *caps, int64_t most,
-                           double share)
+static int64_t largest_fit(const qn_train_options *o, const qn_model_config *config,
+                           const qn_caps *caps, int64_t most, double share)
 {
     for (int64_t micro = most; micro >= 1; micro--) {
         qn_training *training;
@@ -50,25 +53,31 @@ static int64_t largest_fit(const qn_train_options *o, const qn_model_config *con
     return 0;
 }
 
-qn_status qn__trainer_fit(const qn_train_options *o, const qn_model_config *config, qn_device *device,
-                          const qn_caps *caps, qn_training **training)
+qn_status qn__trainer_fit(const qn_train_options *o, const qn_model_config *config,
+                          qn_device *device, const qn_caps *caps, qn_training **training)
 {
     char *end;
     bool automatic = strcmp(o->micro_batch, "auto") == 0;
     int64_t micro = automatic ? o->batch : strtoll(o->micro_batch, &end, 10);
     if (!automatic)
-        QN_CHECK(*o->micro_batch && *end == 0 && micro >= 1 && micro <= o->batch && o->batch % micro == 0,
-                 "micro_batch: \"%s\" is not auto or a divisor of the batch %lld", o->micro_batch, (long long)o->batch);
-    qn_status status = try_micro(o, config, device, caps, micro, automatic ? auto_share : 1.0, training);
+        QN_CHECK(*o->micro_batch && *end == 0 && micro >= 1 && micro <= o->batch &&
+                     o->batch % micro == 0,
+                 "micro_batch: \"%s\" is not auto or a divisor of the batch %lld", o->micro_batch,
+                 (long long)o->batch);
+    qn_status status =
+        try_micro(o, config, device, caps, micro, automatic ? auto_share : 1.0, training);
     if (status != QN_OUT_OF_DEVICE_MEMORY) return status;
     int64_t fits = largest_fit(o, config, caps, micro, automatic ? auto_share : 1.0);
-    if (automatic && fits > 0) return try_micro(o, config, device, caps, fits, auto_share, training);
-    status = try_micro(o, config, device, caps, micro, 1.0, training); /* its message again, whole */
+    if (automatic && fits > 0)
+        return try_micro(o, config, device, caps, fits, auto_share, training);
+    status =
+        try_micro(o, config, device, caps, micro, 1.0, training); /* its message again, whole */
     if (status == QN_OK) return QN_OK;
     char message[1024];
     snprintf(message, sizeof message, "%s", qn_last_error());
     if (fits > 0)
-        return qn__fail(status, "%s. The largest that fits is --micro-batch %lld", message, (long long)fits);
+        return qn__fail(status, "%s. The largest that fits is --micro-batch %lld", message,
+                        (long long)fits);
     return qn__fail(status, "%s. No micro-batch fits: use a smaller model or --context", message);
 }
 
@@ -79,7 +88,8 @@ static qn_status know_peaks(qn_device *device, qn_work_fn progress, void *user)
 {
     qn_peaks peaks;
     if (qn__device_caps(device)->peak_gflops > 0) return QN_OK;
-    if (progress && !progress(user, "measuring the device", 0, 1)) return qn__fail(QN_INTERRUPTED, "stopped");
+    if (progress && !progress(user, "measuring the device", 0, 1))
+        return qn__fail(QN_INTERRUPTED, "stopped");
     return qn_device_measure(device, &peaks);
 }
 
@@ -101,7 +111,8 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     t->ids = malloc((rows * 2 + 1) * sizeof *t->ids);
     if (!t->window || !t->ids) return qn__fail(QN_OS_ERROR, "out of memory");
     t->targets = t->ids + rows;
-    if (progress && !progress(user, "building kernels", 0, 1)) return qn__fail(QN_INTERRUPTED, "stopped");
+    if (progress && !progress(user, "building kernels", 0, 1))
+        return qn__fail(QN_INTERRUPTED, "stopped");
     QN_TRY(qn__training_prepare(t->training));
     QN_TRY(qn__weights_init(t->training->store, &config, (uint64_t)o->seed));
     if (!*o->out) return QN_OK;
@@ -117,14 +128,15 @@ static qn_status write_start(const qn_trainer *t)
     if (!*t->options->out) return QN_OK;
     char *path = qn__path_join(t->options->out, "train.json");
     json_t *json = qn__train_options_to_json(t->options);
-    qn_status status = path && json ? qn__json_save(path, json) : qn__fail(QN_OS_ERROR, "out of memory");
+    qn_status status =
+        path && json ? qn__json_save(path, json) : qn__fail(QN_OS_ERROR, "out of memory");
     json_decref(json);
     free(path);
     return status == QN_OK ? qn_tokenizer_save(t->data.tokenizer, t->options->out) : status;
 }
 
-qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, qn_work_fn progress, void *user,
-                            qn_trainer **trainer)
+qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, qn_work_fn progress,
+                            void *user, qn_trainer **trainer)
 {
     *trainer = NULL;
     qn_trainer *t = calloc(1, sizeof *t);
@@ -164,7 +176,8 @@ static qn_status load_leaf(qn_trainer *t, int64_t leaf)
 {
     int64_t context = t->options->context, micro = t->training->micro;
     for (int64_t s = 0; s < micro; s++) {
-        uint64_t start = qn__data_start(&t->data.train, context, (uint64_t)t->options->seed, t->step, leaf * micro + s);
+        uint64_t start = qn__data_start(&t->data.train, context, (uint64_t)t->options->seed,
+                                        t->step, leaf * micro + s);
         QN_TRY(qn__tokens_read(&t->data.train, start, (size_t)context + 1, t->window));
         memcpy(t->ids + s * context, t->window, (size_t)context * sizeof *t->ids);
         memcpy(t->targets + s * context, t->window + 1, (size_t)context * sizeof *t->ids);
@@ -178,21 +191,32 @@ static qn_hyper hyper_of(const qn_trainer *t, double grad_norm)
     const qn_train_options *o = t->options;
     double n = (double)(t->step + 1), scale = 1;
     if (o->grad_clip > 0 && grad_norm > o->grad_clip) scale = o->grad_clip / (grad_norm + 1e-6);
-    return (qn_hyper){.lr = (float)qn__learning_rate(o, t->step), .beta1 = (float)o->beta1, .beta2 = (float)o->beta2,
-                      .eps = (float)o->adam_eps, .weight_decay = (float)o->weight_decay,
+    return (qn_hyper){.lr = (float)qn__learning_rate(o, t->step),
+                      .beta1 = (float)o->beta1,
+                      .beta2 = (float)o->beta2,
+                      .eps = (float)o->adam_eps,
+                      .weight_decay = (float)o->weight_decay,
                       .correction1 = (float)(1 / (1 - pow(o->beta1, n))),
-                      .correction2 = (float)(1 / (1 - pow(o->beta2, n))), .scale = (float)scale};
+                      .correction2 = (float)(1 / (1 - pow(o->beta2, n))),
+                      .scale = (float)scale};
 }
 
-static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hyper *hyper, double took,
-                      qn_step_info *info)
+static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hyper *hyper,
+                      double took, qn_step_info *info)
 {
     const qn_caps *caps = qn__device_caps(t->device);
     double tokens = (double)(t->options->batch * t->options->context);
     double flops = qn__training_flops(t->training);
-    *info = (qn_step_info){.step = t->step, .steps = t->options->steps, .loss = loss, .grad_norm = norm,
-                           .lr = (double)hyper->lr, .seconds = took, .tokens_per_s = tokens / took, .val_loss = NAN};
-    if (caps->peak_gflops > 0) info->percent_of_peak = 100 * flops / took / (caps->peak_gflops * 1e9);
+    *info = (qn_step_info){.step = t->step,
+                           .steps = t->options->steps,
+                           .loss = loss,
+                           .grad_norm = norm,
+                           .lr = (double)hyper->lr,
+                           .seconds = took,
+                           .tokens_per_s = tokens / took,
+                           .val_loss = NAN};
+    if (caps->peak_gflops > 0)
+        info->percent_of_peak = 100 * flops / took / (caps->peak_gflops * 1e9);
     info->seconds_left = t->step_seconds * (double)(t->options->steps - t->step);
     qn_device_memory(t->device, &info->device_bytes, NULL);
 }
@@ -203,8 +227,11 @@ qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
     for (int64_t leaf = 0; leaf < t->training->leaves; leaf++) QN_TRY(load_leaf(t, leaf));
     QN_TRY(qn__training_step(t->training, (uint64_t)t->options->seed, t->step, &loss, &norm));
     if (!isfinite(loss) || !isfinite(norm))
-        return qn__fail(QN_NON_FINITE, "step %lld: the loss is %g and the gradient's norm %g; the weights were left as "
-                        "they were. Lower --lr or raise --warmup", (long long)t->step + 1, loss, norm);
+        return qn__fail(
+            QN_NON_FINITE,
+            "step %lld: the loss is %g and the gradient's norm %g; the weights were left as "
+            "they were. Lower --lr or raise --warmup",
+            (long long)t->step + 1, loss, norm);
     qn_hyper hyper = hyper_of(t, norm);
     QN_TRY(qn__training_update(t->training, &hyper));
     t->step++;
@@ -214,11 +241,13 @@ qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
     return QN_OK;
 }
 
-/* Rows [first, first + rows) of windows that follow one another; past the end nothing is trained or counted. */
+/* Rows [first, first + rows) of windows that follow one another; past the end nothing is trained or
+ * counted. */
 static qn_status load_windows(qn_trainer *t, uint64_t first)
 {
     const qn_tokens *val = &t->data.val;
-    uint64_t rows = (uint64_t)t->training->rows, there = val->count - 1 > first ? val->count - 1 - first : 0;
+    uint64_t rows = (uint64_t)t->training->rows,
+             there = val->count - 1 > first ? val->count - 1 - first : 0;
     if (there > rows) there = rows;
     memset(t->ids, 0, rows * sizeof *t->ids);
     for (uint64_t r = 0; r < rows; r++) t->targets[r] = -1;
@@ -282,8 +311,10 @@ qn_status qn_trainer_run(qn_trainer *t, qn_step_fn fn, void *user)
     }
     if (*o->out) QN_TRY(qn_trainer_save(t));
     if (!stopped) return QN_OK;
-    return qn__fail(QN_INTERRUPTED, *o->out ? "stopped after step %lld, which is saved: --resume continues"
-                                            : "stopped after step %lld", (long long)t->step);
+    return qn__fail(QN_INTERRUPTED,
+                    *o->out ? "stopped after step %lld, which is saved: --resume continues"
+                            : "stopped after step %lld",
+                    (long long)t->step);
 }
 
 qn_status qn_trainer_plan_json(qn_trainer *trainer, char **json)

@@ -10,17 +10,18 @@ struct qn_trainer {
     qn_device *device;
     qn_data data;
     qn_training *training;
-    int64_t step;          /* steps done */
-    double best_val;       /* NaN: none yet */
-    int32_t *window;       /* a sequence and its next token */
+    int64_t step;           /* steps done */
+    double best_val;        /* NaN: none yet */
+    int32_t *window;        /* a sequence and its next token */
     int32_t *ids, *targets; /* a leaf */
-    double step_seconds;   /* smoothed */
+    double step_seconds;    /* smoothed */
     char *tokenizer_path;
 };
 
 /* Micro-batch of the options, or the largest that fits `caps`; plans are made on the way. */
-qn_status qn__trainer_fit(const qn_train_options *options, const qn_model_config *config, qn_device *device,
-                          const qn_caps *caps, qn_training **training) QN_MUST_USE;
+qn_status qn__trainer_fit(const qn_train_options *options, const qn_model_config *config,
+                          qn_device *device, const qn_caps *caps,
+                          qn_training **training) QN_MUST_USE;
 /* Write a checkpoint of this step; trim the older ones. */
 qn_status qn__trainer_checkpoint(qn_trainer *trainer) QN_MUST_USE;
 /* Go on from the newest checkpoint in options->out; nothing there: QN_OK, and the step stays 0. */

@@ -27,20 +27,26 @@ static qn_status declare(qn_training *t)
     QN_TRY(qn__weights_declare(store, &t->config));
     for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);) {
         qn_shape parts = {.rank = 1, .dim = {(qn_shape_elements(&weight.shape) + 4095) / 4096}};
-        QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad", weight.name), QN_F32, &weight.shape));
+        QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad", weight.name), QN_F32,
+                            &weight.shape));
         if (weight.role == QN_TOKENS && t->config.tied)
-            QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad2", weight.name), QN_F32, &weight.shape));
-        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "m", weight.name), QN_F32, &weight.shape));
-        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "v", weight.name), QN_F32, &weight.shape));
-        QN_TRY(qn_store_add(store, "norm", prefixed(name, sizeof name, "norm", weight.name), QN_F32, &parts));
+            QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad2", weight.name),
+                                QN_F32, &weight.shape));
+        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "m", weight.name), QN_F32,
+                            &weight.shape));
+        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "v", weight.name), QN_F32,
+                            &weight.shape));
+        QN_TRY(qn_store_add(store, "norm", prefixed(name, sizeof name, "norm", weight.name), QN_F32,
+                            &parts));
     }
     QN_TRY(qn__store_set_copies(store, "grad", copies));
     QN_TRY(qn_store_add(store, "leaf", "train.targets", QN_I32, &rows));
     QN_TRY(qn_store_add(store, "leaf", "train.seed", QN_F32, &rows));
     QN_TRY(qn_store_add(store, "leaf", "train.loss", QN_F32, &rows));
     QN_TRY(qn_store_add(store, "leaf", "train.ids", QN_I32, &rows));
-    QN_CHECK(t->leaves <= QN_MAX_COPIES, "%lld micro-batches a step; at most %d: raise --micro-batch",
-             (long long)t->leaves, QN_MAX_COPIES);
+    QN_CHECK(t->leaves <= QN_MAX_COPIES,
+             "%lld micro-batches a step; at most %d: raise --micro-batch", (long long)t->leaves,
+             QN_MAX_COPIES);
     QN_TRY(qn__store_set_copies(store, "leaf", (int)t->leaves));
     return qn_store_add(store, "inputs", "train.hyper", QN_F32, &eight);
 }
@@ -67,7 +73,8 @@ static qn_status assign_gradients(qn_training *t, qn_network *network)
         for (int j = 0; j < i; j++) again |= network->uses[j].store == network->uses[i].store;
         qn_tensor *gradient = qn_graph_gradient(t->step_graph, network->uses[i].tensor);
         QN_CHECK(gradient != NULL, "weight %s has no gradient", weight);
-        QN_TRY(qn_graph_assign(t->step_graph, gradient, prefixed(name, sizeof name, again ? "grad2" : "grad", weight)));
+        QN_TRY(qn_graph_assign(t->step_graph, gradient,
+                               prefixed(name, sizeof name, again ? "grad2" : "grad", weight)));
     }
     return QN_OK;
 }
@@ -75,7 +82,8 @@ static qn_status assign_gradients(qn_training *t, qn_network *network)
 static qn_tensor *loss_of(qn_network *network)
 {
     qn_tensor *logits = qn__network_head(network, qn__network_hidden(network));
-    return qn_apply(network->graph, "cross_entropy", logits, qn_graph_input(network->graph, "train.targets"));
+    return qn_apply(network->graph, "cross_entropy", logits,
+                    qn_graph_input(network->graph, "train.targets"));
 }
 
 static qn_status build_step(qn_training *t)
@@ -86,7 +94,9 @@ static qn_status build_step(qn_training *t)
     qn_tensor *loss = loss_of(&network);
     qn_status status = qn_graph_status(t->step_graph);
     if (status == QN_OK) status = qn_graph_assign(t->step_graph, loss, "train.loss");
-    if (status == QN_OK) status = qn_graph_backward(t->step_graph, loss, qn_graph_input(t->step_graph, "train.seed"));
+    if (status == QN_OK)
+        status =
+            qn_graph_backward(t->step_graph, loss, qn_graph_input(t->step_graph, "train.seed"));
     if (status == QN_OK) status = assign_gradients(t, &network);
     qn__network_free(&network);
     QN_TRY(status);
@@ -114,15 +124,20 @@ static qn_status build_norm(qn_training *t)
     char name[128];
     QN_TRY(qn_graph_create(t->store, &t->norm_graph));
     for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);) {
-        qn_tensor *g = qn_graph_input(t->norm_graph, prefixed(name, sizeof name, "grad", weight.name));
+        qn_tensor *g =
+            qn_graph_input(t->norm_graph, prefixed(name, sizeof name, "grad", weight.name));
         if (weight.role == QN_TOKENS && t->config.tied) {
-            g = qn_apply(t->norm_graph, "add", g, qn_graph_input(t->norm_graph, prefixed(name, sizeof name, "grad2", weight.name)));
+            g = qn_apply(
+                t->norm_graph, "add", g,
+                qn_graph_input(t->norm_graph, prefixed(name, sizeof name, "grad2", weight.name)));
             QN_TRY(qn_graph_status(t->norm_graph));
-            QN_TRY(qn_graph_assign(t->norm_graph, g, prefixed(name, sizeof name, "grad", weight.name)));
+            QN_TRY(qn_graph_assign(t->norm_graph, g,
+                                   prefixed(name, sizeof name, "grad", weight.name)));
         }
         qn_tensor *sums = qn_apply(t->norm_graph, "sum_squares", g);
         QN_TRY(qn_graph_status(t->norm_graph));
-        QN_TRY(qn_graph_assign(t->norm_graph, sums, prefixed(name, sizeof name, "norm", weight.name)));
+        QN_TRY(
+            qn_graph_assign(t->norm_graph, sums, prefixed(name, sizeof name, "norm", weight.name)));
     }
     return qn_plan_create(t->norm_graph, NULL, &t->norm_plan);
 }
@@ -161,8 +176,8 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     *training = NULL;
     QN_TRY(qn_model_config_check(config));
     QN_CHECK(options->batch >= 1 && options->micro >= 1 && options->batch % options->micro == 0,
-             "a batch of %lld sequences is not a multiple of the micro-batch %lld", (long long)options->batch,
-             (long long)options->micro);
+             "a batch of %lld sequences is not a multiple of the micro-batch %lld",
+             (long long)options->batch, (long long)options->micro);
     qn_training *t = calloc(1, sizeof *t);
     if (!t) return qn__fail(QN_OS_ERROR, "out of memory");
     t->config = *config;
@@ -171,8 +186,9 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->leaves = t->batch / t->micro;
     t->rows = t->micro * config->context;
     t->dropout = options->dropout;
-    qn_status status = t->rows < INT32_MAX / 4 ? qn__store_create(device, caps, &t->store)
-                                               : qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");
+    qn_status status = t->rows < INT32_MAX / 4
+                           ? qn__store_create(device, caps, &t->store)
+                           : qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");
     if (status == QN_OK) status = declare(t);
     if (status == QN_OK) status = declare_shared(t);
     if (status == QN_OK) status = build_step(t);
@@ -188,7 +204,8 @@ void qn__training_destroy(qn_training **training)
 {
     qn_training *t = *training;
     if (!t) return;
-    if (t->store && t->store->device) (void)!qn__device_finish(t->store->device); /* host arrays may be in use */
+    if (t->store && t->store->device)
+        (void)!qn__device_finish(t->store->device); /* host arrays may be in use */
     qn_plan *plans[] = {t->step_plan, t->eval_plan, t->norm_plan, t->update_plan};
     qn_graph *graphs[] = {t->step_graph, t->eval_graph, t->norm_graph, t->update_graph};
     for (int i = 0; i < 4; i++) qn_plan_destroy(&plans[i]);
@@ -233,7 +250,8 @@ qn_status qn__training_prepare(qn_training *t)
     if (!ranges) return qn__fail(QN_OS_ERROR, "out of memory");
     qn__causal_ranges(ranges, ranges + rows * 4, (int)t->micro, t->config.context);
     qn_status status = qn_store_write(t->store, "train.ranges", ranges, rows * 4 * sizeof *ranges);
-    if (status == QN_OK) status = qn_store_write(t->store, "train.pos", ranges + rows * 4, rows * sizeof *ranges);
+    if (status == QN_OK)
+        status = qn_store_write(t->store, "train.pos", ranges + rows * 4, rows * sizeof *ranges);
     free(ranges);
     return status;
 }
@@ -252,10 +270,13 @@ static qn_status write_leaf(qn_training *t, int64_t leaf, uint64_t seed, int64_t
     uint64_t bytes = (uint64_t)t->rows * 4;
     QN_TRY(qn__store_select(store, "leaf", (int)leaf));
     QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.ids"), ids, bytes));
-    QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.targets"), ids + t->rows, bytes));
-    QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.seed"), t->seed_host[t->turn], bytes));
+    QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.targets"), ids + t->rows,
+                                 bytes));
+    QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.seed"), t->seed_host[t->turn],
+                                 bytes));
     if (t->dropout <= 0) return QN_OK;
-    int32_t rng[4] = {(int32_t)seed, (int32_t)(seed >> 32), (int32_t)step, (int32_t)(leaf * t->rows)};
+    int32_t rng[4] = {(int32_t)seed, (int32_t)(seed >> 32), (int32_t)step,
+                      (int32_t)(leaf * t->rows)};
     return qn_store_write(store, "train.rng", rng, sizeof rng);
 }
 
@@ -283,7 +304,8 @@ static qn_status read_losses(qn_training *t, double *sum)
     for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
         double of_leaf = 0;
         QN_TRY(qn__store_select(t->store, "leaf", (int)leaf));
-        QN_TRY(qn_store_read(t->store, "train.loss", t->losses, (size_t)t->rows * sizeof *t->losses));
+        QN_TRY(
+            qn_store_read(t->store, "train.loss", t->losses, (size_t)t->rows * sizeof *t->losses));
         for (int64_t r = 0; r < t->rows; r++) of_leaf += (double)t->losses[r];
         *sum += of_leaf;
     }
@@ -310,13 +332,15 @@ static qn_status read_norm(qn_training *t, double *norm)
             first = tensor->arena;
         }
         int64_t count = qn_shape_elements(&tensor->desc.shape);
-        for (int64_t i = 0; i < count; i++) sum += (double)t->norms[tensor->offset / 4 + (uint64_t)i];
+        for (int64_t i = 0; i < count; i++)
+            sum += (double)t->norms[tensor->offset / 4 + (uint64_t)i];
     }
     *norm = sqrt(sum);
     return QN_OK;
 }
 
-qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double *loss, double *grad_norm)
+qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double *loss,
+                            double *grad_norm)
 {
     int64_t trained = 0;
     for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
@@ -337,12 +361,14 @@ qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double 
 qn_status qn__training_update(qn_training *t, const qn_hyper *hyper)
 {
     t->hyper[t->turn] = *hyper;
-    QN_TRY(qn__store_write_later(t->store, qn__store_index(t->store, "train.hyper"), &t->hyper[t->turn], sizeof *hyper));
+    QN_TRY(qn__store_write_later(t->store, qn__store_index(t->store, "train.hyper"),
+                                 &t->hyper[t->turn], sizeof *hyper));
     t->turn = 1 - t->turn;
     return qn_plan_run(t->update_plan, QN_ALL, 0, 0);
 }
 
-qn_status qn__training_eval(qn_training *t, const int32_t *ids, const int32_t *targets, double *nll, int64_t *count)
+qn_status qn__training_eval(qn_training *t, const int32_t *ids, const int32_t *targets, double *nll,
+                            int64_t *count)
 {
     size_t bytes = (size_t)t->rows * sizeof *ids;
     QN_TRY(qn__store_select(t->store, "leaf", 0));

@@ -1,4 +1,5 @@
-/* A model with its gradients and moments: the graphs and plans of a step. Knows nothing of data or files. */
+/* A model with its gradients and moments: the graphs and plans of a step. Knows nothing of data or
+ * files. */
 #ifndef QN_TRAIN_TRAINING_H
 #define QN_TRAIN_TRAINING_H
 
@@ -11,19 +12,19 @@ typedef struct qn_hyper { /* as op adamw reads it */
 typedef struct qn_training {
     qn_store *store;
     qn_model_config config;
-    int64_t batch, micro, leaves;  /* sequences; batch = micro * leaves */
-    int64_t rows;                  /* micro * context */
+    int64_t batch, micro, leaves; /* sequences; batch = micro * leaves */
+    int64_t rows;                 /* micro * context */
     float dropout;
     qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
     qn_plan *step_plan, *eval_plan, *norm_plan, *update_plan;
-    bool separate_eval;            /* dropout: evaluation has its own plan */
+    bool separate_eval; /* dropout: evaluation has its own plan */
     /* host side, two steps deep because writes are only enqueued */
-    int32_t *host[2];              /* a leaf: ids, targets [rows] */
+    int32_t *host[2]; /* a leaf: ids, targets [rows] */
     float *seed_host[2];
     qn_hyper hyper[2];
     int32_t rng_host[2][4];
     int turn;
-    float *norms;                  /* the norm arenas */
+    float *norms; /* the norm arenas */
     float *losses;
     double *weight_norms;
 } qn_training;
@@ -35,23 +36,28 @@ typedef struct qn_training_options {
 
 /* Declare everything and make the plans; device NULL: only to look at. */
 qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_model_config *config,
-                              const qn_training_options *options, qn_training **training) QN_MUST_USE;
+                              const qn_training_options *options,
+                              qn_training **training) QN_MUST_USE;
 void qn__training_destroy(qn_training **training);
 /* Bytes on the device in all. */
 uint64_t qn__training_bytes(const qn_training *training);
-/* Allocate, build programs, write what never changes. Weights stay zero: initialise or load them next. */
+/* Allocate, build programs, write what never changes. Weights stay zero: initialise or load them
+ * next. */
 qn_status qn__training_prepare(qn_training *training) QN_MUST_USE;
 
-/* One leaf's tokens and targets (negative: not trained), [rows] each, for the coming step. Copied. */
-void qn__training_set_leaf(qn_training *training, int64_t leaf, const int32_t *ids, const int32_t *targets);
-/* Forward and backward of all leaves, gradient tree, norm. Waits once. *loss: mean over the trained tokens. */
+/* One leaf's tokens and targets (negative: not trained), [rows] each, for the coming step. Copied.
+ */
+void qn__training_set_leaf(qn_training *training, int64_t leaf, const int32_t *ids,
+                           const int32_t *targets);
+/* Forward and backward of all leaves, gradient tree, norm. Waits once. *loss: mean over the trained
+ * tokens. */
 qn_status qn__training_step(qn_training *training, uint64_t seed, int64_t step, double *loss,
                             double *grad_norm) QN_MUST_USE;
 /* AdamW on the gradients of the last step; enqueued. */
 qn_status qn__training_update(qn_training *training, const qn_hyper *hyper) QN_MUST_USE;
 /* Sum of losses of leaf 0's tokens, forward only. */
-qn_status qn__training_eval(qn_training *training, const int32_t *ids, const int32_t *targets, double *nll,
-                            int64_t *count) QN_MUST_USE;
+qn_status qn__training_eval(qn_training *training, const int32_t *ids, const int32_t *targets,
+                            double *nll, int64_t *count) QN_MUST_USE;
 /* Matrix flops of a whole step. */
 double qn__training_flops(const qn_training *training);
 

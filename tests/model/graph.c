@@ -1,5 +1,6 @@
-/* Graphs and plans: fusing changes no bit, tensors alive together never overlap, micro-batches in flight do not disturb
- * each other, derived tensors follow their source, and the run-time dimension changes nothing but the number of rows. */
+/* Graphs and plans: fusing changes no bit, tensors alive together never overlap, micro-batches in
+ * flight do not disturb each other, derived tensors follow their source, and the run-time dimension
+ * changes nothing but the number of rows. */
 #include "graph/plan.h"
 
 #include <jansson.h>
@@ -35,7 +36,8 @@ static void write_wave(qn_store *store, const char *name, double phase)
     must(qn_store_find(store, name, NULL, &shape));
     int64_t count = qn_shape_elements(&shape);
     float *values = malloc((size_t)count * sizeof *values);
-    for (int64_t i = 0; i < count; i++) values[i] = (float)((i * 37 + 11) % 101) / 101.0f - 0.5f + (float)phase;
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (float)((i * 37 + 11) % 101) / 101.0f - 0.5f + (float)phase;
     must(qn_store_write(store, name, values, (size_t)count * sizeof *values));
     free(values);
 }
@@ -52,7 +54,10 @@ static void build(qn_device *device, const qn_plan_options *options, bool rows, 
     const struct {
         const char *name;
         qn_shape shape;
-    } table[] = {{"w1", shape2(HIDDEN, IN)}, {"b1", shape1(HIDDEN)}, {"w2", shape2(HIDDEN, OUT)}, {"b2", shape1(OUT)}};
+    } table[] = {{"w1", shape2(HIDDEN, IN)},
+                 {"b1", shape1(HIDDEN)},
+                 {"w2", shape2(HIDDEN, OUT)},
+                 {"b2", shape1(OUT)}};
     qn_shape x = shape2(ROWS, IN), y = shape2(ROWS, OUT), one = shape1(1);
     char name[16];
     *n = (net){0};
@@ -70,11 +75,13 @@ static void build(qn_device *device, const qn_plan_options *options, bool rows, 
         must(qn_store_add(n->store, "grad", name, QN_F32, &table[i].shape));
         w[i] = qn_graph_weight(n->graph, table[i].name);
     }
-    qn_tensor *h = qn_apply(n->graph, "matmul trans_b=1 act=gelu", rows ? qn_graph_rows(n->graph, "x")
-                                                                       : qn_graph_input(n->graph, "x"), w[0], w[1]);
+    qn_tensor *h =
+        qn_apply(n->graph, "matmul trans_b=1 act=gelu",
+                 rows ? qn_graph_rows(n->graph, "x") : qn_graph_input(n->graph, "x"), w[0], w[1]);
     qn_tensor *out = qn_apply(n->graph, "add", qn_apply(n->graph, "matmul", h, w[2]), w[3]);
     must(qn_graph_status(n->graph));
-    if (!options || options->slots < 2) must(qn_graph_assign(n->graph, out, "y")); /* stored tensors have no slots */
+    if (!options || options->slots < 2)
+        must(qn_graph_assign(n->graph, out, "y")); /* stored tensors have no slots */
     if (!rows) {
         qn_tensor *loss = qn_apply(n->graph, "mse", out, qn_graph_input(n->graph, "target"));
         must(qn_graph_status(n->graph));
@@ -171,12 +178,13 @@ static void living_tensors_never_overlap(void **state)
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < i; j++) {
             const char *arena_a, *arena_b;
-            json_int_t bytes_a, bytes_b, at_a, at_b, first_a = 0, last_a = 1 << 20, first_b = 0, last_b = 1 << 20;
+            json_int_t bytes_a, bytes_b, at_a, at_b, first_a = 0, last_a = 1 << 20, first_b = 0,
+                                                     last_b = 1 << 20;
             json_t *a = json_array_get(list, i), *b = json_array_get(list, j);
-            json_unpack(a, "{s:s,s:I,s:I,s?[I,I]}", "arena", &arena_a, "bytes", &bytes_a, "offset", &at_a, "life",
-                        &first_a, &last_a);
-            json_unpack(b, "{s:s,s:I,s:I,s?[I,I]}", "arena", &arena_b, "bytes", &bytes_b, "offset", &at_b, "life",
-                        &first_b, &last_b);
+            json_unpack(a, "{s:s,s:I,s:I,s?[I,I]}", "arena", &arena_a, "bytes", &bytes_a, "offset",
+                        &at_a, "life", &first_a, &last_a);
+            json_unpack(b, "{s:s,s:I,s:I,s?[I,I]}", "arena", &arena_b, "bytes", &bytes_b, "offset",
+                        &at_b, "life", &first_b, &last_b);
             step += strcmp(arena_a, "step") == 0;
             if (strcmp(arena_a, arena_b) != 0 || last_a <= first_b || last_b <= first_a) continue;
             if (at_a + bytes_a > at_b && at_b + bytes_b > at_a)
@@ -266,7 +274,8 @@ static void mistakes_are_named(void **state)
     must(qn_store_add(store, "", "a", QN_F32, &a));
     must(qn_graph_create(store, &graph));
     assert_null(qn_apply(graph, "matmul", qn_graph_input(graph, "a"), qn_graph_input(graph, "a")));
-    assert_null(qn_apply(graph, "gelu", qn_graph_input(graph, "a"))); /* after a failure nothing is built */
+    assert_null(
+        qn_apply(graph, "gelu", qn_graph_input(graph, "a"))); /* after a failure nothing is built */
     assert_int_equal(qn_graph_status(graph), QN_BAD_ARGUMENT);
     assert_non_null(strstr(qn_last_error(), "dimension 0 of input b is 4; it must be 5"));
     qn_graph_destroy(&graph);

@@ -1,8 +1,9 @@
-"""A run killed with -9 again and again, and resumed, ends with the same bits as one that was never killed; and two runs
-that were left alone are equal.
+"""A run killed with -9 again and again, and resumed, ends with the same bits as one that was never
+killed; and two runs that were left alone are equal.
 
     python3 tests/model/kill_resume.py BUILD_FOLDER [KILLS]
 """
+
 import hashlib
 import os
 import pathlib
@@ -26,15 +27,50 @@ text.write_text("".join(random.Random(1).choice(words) + " " for _ in range(6000
 
 
 def command(out):
-    return [build / "quernel", "train", "--text", text, "--tokenizer", "char", "--arch", "llama", "--layers", "2", "--heads", "2",
-            "--embed", "32", "--context", "32", "--batch", "8", "--micro-batch", "2", "--dropout", "0.1", "--steps", "120",
-            "--eval-every", "25", "--save-every", "4", "--quiet", "--resume", "--out", out]
+    return [
+        build / "quernel",
+        "train",
+        "--text",
+        text,
+        "--tokenizer",
+        "char",
+        "--arch",
+        "llama",
+        "--layers",
+        "2",
+        "--heads",
+        "2",
+        "--embed",
+        "32",
+        "--context",
+        "32",
+        "--batch",
+        "8",
+        "--micro-batch",
+        "2",
+        "--dropout",
+        "0.1",
+        "--steps",
+        "120",
+        "--eval-every",
+        "25",
+        "--save-every",
+        "4",
+        "--quiet",
+        "--resume",
+        "--out",
+        out,
+    ]
 
 
 def state(out):
     """Everything a checkpoint keeps, and the model folder."""
     newest = sorted(p for p in out.glob("step-*") if p.is_dir())[-1]
-    files = [newest / "weights.safetensors", newest / "optimizer.safetensors", out / "model.safetensors"]
+    files = [
+        newest / "weights.safetensors",
+        newest / "optimizer.safetensors",
+        out / "model.safetensors",
+    ]
     return newest.name, [hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
 
 
@@ -59,7 +95,9 @@ while kills < kills_wanted:
         try:
             run.wait(random.uniform(0.02, took))
             if run.returncode != 0:
-                raise SystemExit(f"QN_SEED={seed}: after {kills} kills: exit {run.returncode}: {run.stderr.read().decode()}")
+                raise SystemExit(
+                    f"QN_SEED={seed}: after {kills} kills: exit {run.returncode}: {run.stderr.read().decode()}"
+                )
             break
         except subprocess.TimeoutExpired:
             run.send_signal(signal.SIGKILL)
@@ -68,5 +106,5 @@ while kills < kills_wanted:
     finish(out)
     got = state(out)
     if got != want:
-        raise SystemExit(f"QN_SEED={seed}: a run killed on the way ended as {got}, not as {want}")
+        raise SystemExit(f"QN_SEED={seed}: a killed run ended as {got}, not as {want}")
 print(f"{kills} kills in {chains} runs: every run ended with the same bits")

@@ -1,11 +1,14 @@
-"""Ten AdamW steps of a tiny GPT-2 and a tiny Llama in PyTorch (transformers), as numbers for tests/model/torch_steps.c.
+"""Ten AdamW steps of a tiny GPT-2 and a tiny Llama in PyTorch (transformers), as numbers for
+tests/model/torch_steps.c.
 
     python3 tests/model/make_torch_steps.py > tests/model/torch_steps.inc
 
-Weights are a formula of (tensor, element), so the numbers need no files: w = base + size * sin(0.7 i + 1.3 t + 0.2),
-with t the tensor's place in model.safetensors as Quernel writes it. Tokens: (31 i + 17 s + i^2) mod V.
-Gradients are kept as their norm and their dot product with cos(0.3 i).
+Weights are a formula of (tensor, element), so the numbers need no files: w = base + size *
+sin(0.7 i + 1.3 t + 0.2), with t the tensor's place in model.safetensors as Quernel writes it.
+Tokens: (31 i + 17 s + i^2) mod V. Gradients are kept as their norm and their dot product with
+cos(0.3 i).
 """
+
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
@@ -15,9 +18,20 @@ BATCH, CONTEXT, VOCAB, STEPS = 3, 16, 61, 10
 def gpt2_names(layers):
     names = ["transformer.wte.weight", "transformer.wpe.weight"]
     for n in range(layers):
-        for part in ("ln_1.weight", "ln_1.bias", "attn.c_attn.weight", "attn.c_attn.bias", "attn.c_proj.weight",
-                     "attn.c_proj.bias", "ln_2.weight", "ln_2.bias", "mlp.c_fc.weight", "mlp.c_fc.bias",
-                     "mlp.c_proj.weight", "mlp.c_proj.bias"):
+        for part in (
+            "ln_1.weight",
+            "ln_1.bias",
+            "attn.c_attn.weight",
+            "attn.c_attn.bias",
+            "attn.c_proj.weight",
+            "attn.c_proj.bias",
+            "ln_2.weight",
+            "ln_2.bias",
+            "mlp.c_fc.weight",
+            "mlp.c_fc.bias",
+            "mlp.c_proj.weight",
+            "mlp.c_proj.bias",
+        ):
             names.append(f"transformer.h.{n}.{part}")
     return names + ["transformer.ln_f.weight", "transformer.ln_f.bias"]
 
@@ -25,8 +39,17 @@ def gpt2_names(layers):
 def llama_names(layers):
     names = ["model.embed_tokens.weight"]
     for n in range(layers):
-        for part in ("input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                     "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"):
+        for part in (
+            "input_layernorm",
+            "self_attn.q_proj",
+            "self_attn.k_proj",
+            "self_attn.v_proj",
+            "self_attn.o_proj",
+            "post_attention_layernorm",
+            "mlp.gate_proj",
+            "mlp.up_proj",
+            "mlp.down_proj",
+        ):
             names.append(f"model.layers.{n}.{part}.weight")
     return names + ["model.norm.weight", "lm_head.weight"]
 
@@ -47,14 +70,20 @@ def steps(model, names, label):
     weights = fill(model, names)
     decay = [w for w in weights if w.dim() >= 2]
     plain = [w for w in weights if w.dim() < 2]
-    adam = torch.optim.AdamW([{"params": decay, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}],
-                             lr=1e-3, betas=(0.9, 0.95), eps=1e-8)
+    adam = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}],
+        lr=1e-3,
+        betas=(0.9, 0.95),
+        eps=1e-8,
+    )
     row = torch.arange(BATCH * (CONTEXT + 1), dtype=torch.int64).reshape(BATCH, CONTEXT + 1)
     tokens = (31 * row + row * row + 17) % VOCAB
     losses, rows = [], []
     for step in range(STEPS):
         logits = model(tokens[:, :-1]).logits
-        loss = torch.nn.functional.cross_entropy(logits.reshape(-1, VOCAB), tokens[:, 1:].reshape(-1))
+        loss = torch.nn.functional.cross_entropy(
+            logits.reshape(-1, VOCAB), tokens[:, 1:].reshape(-1)
+        )
         adam.zero_grad()
         loss.backward()
         if step == 0:
@@ -73,11 +102,27 @@ def steps(model, names, label):
 
 torch.manual_seed(0)
 torch.set_default_dtype(torch.float64)
-gpt2 = GPT2Config(vocab_size=VOCAB, n_positions=CONTEXT, n_embd=24, n_layer=2, n_head=3, attn_pdrop=0, embd_pdrop=0,
-                  resid_pdrop=0)
-llama = LlamaConfig(vocab_size=VOCAB, max_position_embeddings=CONTEXT, hidden_size=24, intermediate_size=40,
-                    num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, rms_norm_eps=1e-5,
-                    tie_word_embeddings=False)
+gpt2 = GPT2Config(
+    vocab_size=VOCAB,
+    n_positions=CONTEXT,
+    n_embd=24,
+    n_layer=2,
+    n_head=3,
+    attn_pdrop=0,
+    embd_pdrop=0,
+    resid_pdrop=0,
+)
+llama = LlamaConfig(
+    vocab_size=VOCAB,
+    max_position_embeddings=CONTEXT,
+    hidden_size=24,
+    intermediate_size=40,
+    num_hidden_layers=2,
+    num_attention_heads=6,
+    num_key_value_heads=2,
+    rms_norm_eps=1e-5,
+    tie_word_embeddings=False,
+)
 print("/* Made by make_torch_steps.py; do not edit. */")
 steps(GPT2LMHeadModel(gpt2), gpt2_names(2), "gpt2")
 steps(LlamaForCausalLM(llama), llama_names(2), "llama")

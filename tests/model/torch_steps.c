@@ -1,5 +1,6 @@
-/* Ten AdamW steps of a tiny GPT-2 and a tiny Llama against PyTorch's numbers (make_torch_steps.py): losses within 1e-5,
- * gradients of the first step within 1e-4 of their norm. Whole batch at once, and in three leaves. */
+/* Ten AdamW steps of a tiny GPT-2 and a tiny Llama against PyTorch's numbers (make_torch_steps.py):
+ * losses within 1e-5, gradients of the first step within 1e-4 of their norm. Whole batch at once,
+ * and in three leaves. */
 #include "train/training.h"
 
 #include <math.h>
@@ -35,7 +36,8 @@ static void fill_weights(qn_training *t)
         float *values = malloc((size_t)count * sizeof *values);
         bool norm = weight.role == QN_NORM1 || weight.role == QN_NORM2 || weight.role == QN_FINAL;
         for (int64_t i = 0; i < count; i++)
-            values[i] = (float)((norm ? 1.0 : 0.0) + 0.08 * sin(0.7 * (double)i + 1.3 * index + 0.2));
+            values[i] =
+                (float)((norm ? 1.0 : 0.0) + 0.08 * sin(0.7 * (double)i + 1.3 * index + 0.2));
         must(qn_store_write(t->store, weight.name, values, (size_t)count * sizeof *values));
         free(values);
     }
@@ -71,13 +73,15 @@ static void check_gradients(qn_training *t, const gradient_row *rows, size_t cou
             dot += (double)g[i] * cos(0.3 * (double)i);
         }
         free(g);
-        if (fabs(sqrt(squares) - rows[r].norm) > 1e-4 * rows[r].norm || fabs(dot - rows[r].dot) > 1e-4 * rows[r].norm)
-            fail_msg("gradient of %s: norm %.9g, dot %.9g; PyTorch has %.9g, %.9g", rows[r].name, sqrt(squares), dot,
-                     rows[r].norm, rows[r].dot);
+        if (fabs(sqrt(squares) - rows[r].norm) > 1e-4 * rows[r].norm ||
+            fabs(dot - rows[r].dot) > 1e-4 * rows[r].norm)
+            fail_msg("gradient of %s: norm %.9g, dot %.9g; PyTorch has %.9g, %.9g", rows[r].name,
+                     sqrt(squares), dot, rows[r].norm, rows[r].dot);
     }
 }
 
-static void run(const qn_model_config *config, int micro, const double *losses, const gradient_row *rows, size_t count)
+static void run(const qn_model_config *config, int micro, const double *losses,
+                const gradient_row *rows, size_t count)
 {
     qn_device *device;
     qn_training *t;
@@ -93,7 +97,11 @@ static void run(const qn_model_config *config, int micro, const double *losses, 
         if (step == 0) check_gradients(t, rows, count);
         if (fabs(loss - losses[step]) > 1e-5)
             fail_msg("step %d: loss %.9f; PyTorch has %.9f", step, loss, losses[step]);
-        qn_hyper hyper = {.lr = 1e-3f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = 0.1f,
+        qn_hyper hyper = {.lr = 1e-3f,
+                          .beta1 = 0.9f,
+                          .beta2 = 0.95f,
+                          .eps = 1e-8f,
+                          .weight_decay = 0.1f,
                           .correction1 = (float)(1 / (1 - pow(0.9, step + 1))),
                           .correction2 = (float)(1 / (1 - pow(0.95, step + 1))),
                           .scale = (float)(norm > 1 ? 1 / (norm + 1e-6) : 1)};

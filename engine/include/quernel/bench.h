@@ -6,23 +6,26 @@
 #include <quernel/model.h>
 
 typedef struct qn_bench_options {
-    uint32_t size;        /* sizeof(qn_bench_options) */
-    const char *variant;  /* force; NULL: the engine's choice */
-    int repeats;          /* 0: until the figures settle */
+    uint32_t size;       /* sizeof(qn_bench_options) */
+    const char *variant; /* force; NULL: the engine's choice */
+    int repeats;         /* 0: until the figures settle */
 } qn_bench_options;
 
-/* A case line as tests and verbose mode print it: "matmul trans_b=1 : a=f32[5,7] b=f32[3,7]", "(backward)" at its end
- * for the backward pass. JSON: {"case", "variant", "device", "ms", "gflops", "gbytes_per_s", "percent_of_peak",
- * "bound"}; medians; free with qn_free. */
+/* A case line as tests and verbose mode print it: "matmul trans_b=1 : a=f32[5,7] b=f32[3,7]",
+ * "(backward)" at its end for the backward pass. JSON: {"case", "variant", "device", "ms",
+ * "gflops", "gbytes_per_s", "percent_of_peak", "bound"}; medians; free with qn_free. */
 QN_API qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench_options *options,
                              char **json) QN_MUST_USE;
-/* A training step on random tokens. JSON: {"step_ms", "tokens_per_s", "percent_of_peak", "parameters", "device",
- * "device_bytes", "planned_bytes", "profile" (device opened with profile)}. */
-QN_API qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int batch, int context,
-                                const qn_bench_options *options, char **json) QN_MUST_USE;
-/* Token by token after a prompt. JSON: {"tokens_per_s", "gbytes_per_s", "percent_of_bandwidth", "prompt_tokens_per_s",
- * "device"}. model: NULL means random weights of `config`. */
-QN_API qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, const char *model, int prompt_tokens,
-                                 int tokens, const qn_bench_options *options, char **json) QN_MUST_USE;
+/* A training step on random tokens. JSON: {"step_ms", "tokens_per_s", "percent_of_peak",
+ * "parameters", "device", "device_bytes", "planned_bytes", "profile" (device opened with profile)}.
+ */
+QN_API qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int batch,
+                                int context, const qn_bench_options *options,
+                                char **json) QN_MUST_USE;
+/* Token by token after a prompt. JSON: {"tokens_per_s", "gbytes_per_s", "percent_of_bandwidth",
+ * "prompt_tokens_per_s", "device"}. model: NULL means random weights of `config`. */
+QN_API qn_status qn_bench_decode(qn_device *device, const qn_model_config *config,
+                                 const char *model, int prompt_tokens, int tokens,
+                                 const qn_bench_options *options, char **json) QN_MUST_USE;
 
 #endif

@@ -11,7 +11,8 @@ typedef struct qn_device qn_device;
 
 typedef struct qn_device_options {
     uint32_t size;        /* sizeof(qn_device_options) */
-    const char *selector; /* index, part of the name, or cpu/gpu/accelerator; NULL: $QN_DEVICE, else the default */
+    const char *selector; /* index, part of the name, or cpu/gpu/accelerator; NULL: $QN_DEVICE, else
+                             the default */
     bool profile;         /* time every launch (slower) */
 } qn_device_options;
 
@@ -21,16 +22,17 @@ QN_API void qn_device_close(qn_device **device);
 
 QN_API const char *qn_device_name(const qn_device *device);
 
-/* The capability record of an open device as JSON, measured peaks included (measured now if not cached).
- * Free *json with qn_free. */
+/* The capability record of an open device as JSON, measured peaks included (measured now if not
+ * cached). Free *json with qn_free. */
 QN_API qn_status qn_device_record(qn_device *device, char **json) QN_MUST_USE;
 
-/* {"devices": [records], "default": index or null, "why": text, "advice": [lines]} for this machine.
- * measure: also measure peaks where no cached figure is there. Free *json with qn_free. */
+/* {"devices": [records], "default": index or null, "why": text, "advice": [lines]} for this
+ * machine. measure: also measure peaks where no cached figure is there. Free *json with qn_free. */
 QN_API qn_status qn_devices_json(bool measure, char **json) QN_MUST_USE;
 
-/* Measured now: f32 fma GFLOP/s of a register-only kernel and of the same loop in host C (0 for a device
- * that is not the CPU), and GB/s of reading a buffer far larger than the caches. Kept in the cache folder. */
+/* Measured now: f32 fma GFLOP/s of a register-only kernel and of the same loop in host C (0 for a
+ * device that is not the CPU), and GB/s of reading a buffer far larger than the caches. Kept in the
+ * cache folder. */
 typedef struct qn_peaks {
     double gflops;
     double host_gflops;

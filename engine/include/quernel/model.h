@@ -8,24 +8,25 @@
 typedef enum qn_arch { QN_GPT2, QN_LLAMA, QN_ARCH_COUNT } qn_arch;
 
 typedef struct qn_model_config {
-    uint32_t size;      /* sizeof(qn_model_config) */
+    uint32_t size; /* sizeof(qn_model_config) */
     qn_arch arch;
     int32_t vocab, layers, heads, kv_heads, embed, ffn, context;
     float norm_eps;
-    float rope_theta;   /* llama */
-    bool rope_pairs;    /* llama: rotate pairs (2i, 2i+1) instead of halves */
-    bool bias;          /* gpt2 */
-    bool tied;          /* the head is the token embedding */
-    bool gelu_erf;      /* gpt2: the exact GELU instead of the tanh form */
-    int32_t bos, eos;   /* -1: none */
+    float rope_theta; /* llama */
+    bool rope_pairs;  /* llama: rotate pairs (2i, 2i+1) instead of halves */
+    bool bias;        /* gpt2 */
+    bool tied;        /* the head is the token embedding */
+    bool gelu_erf;    /* gpt2: the exact GELU instead of the tanh form */
+    int32_t bos, eos; /* -1: none */
 } qn_model_config;
 
 /* "gpt2", "llama"; QN_BAD_ARGUMENT lists what there is. */
 QN_API qn_status qn_arch_find(const char *name, qn_arch *arch) QN_MUST_USE;
 QN_API const char *qn_arch_name(qn_arch arch);
-/* The defaults of an architecture at a named size ("124M", "355M", "774M", "1.5B" for gpt2; "15M", "42M", "110M", "1.1B"
- * for llama), or with size_name NULL a small one to fill in. */
-QN_API qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_config *config) QN_MUST_USE;
+/* The defaults of an architecture at a named size ("124M", "355M", "774M", "1.5B" for gpt2; "15M",
+ * "42M", "110M", "1.1B" for llama), or with size_name NULL a small one to fill in. */
+QN_API qn_status qn_model_config_named(qn_arch arch, const char *size_name,
+                                       qn_model_config *config) QN_MUST_USE;
 /* What cannot be: embed % heads, heads % kv_heads, zero sizes ... */
 QN_API qn_status qn_model_config_check(const qn_model_config *config) QN_MUST_USE;
 QN_API int64_t qn_model_parameters(const qn_model_config *config);
@@ -33,29 +34,35 @@ QN_API int64_t qn_model_parameters(const qn_model_config *config);
 /* A model's weights on a device, ready to evaluate and generate. One thread at a time. */
 typedef struct qn_model qn_model;
 
-/* A Hugging Face folder (gpt2, llama), a llama2.c checkpoint, an llm.c GPT-2 checkpoint: recognised by content.
- * device must outlive the model. */
+/* A Hugging Face folder (gpt2, llama), a llama2.c checkpoint, an llm.c GPT-2 checkpoint: recognised
+ * by content. device must outlive the model. */
 QN_API qn_status qn_model_load(qn_device *device, const char *path, qn_model **model) QN_MUST_USE;
 QN_API void qn_model_destroy(qn_model **model);
 QN_API const qn_model_config *qn_model_get_config(const qn_model *model);
 /* Write config.json and model.safetensors (transformers loads them). */
 QN_API qn_status qn_model_save(qn_model *model, const char *folder) QN_MUST_USE;
 
-/* Logits [count, vocab] for each of `count` tokens of one sequence, count <= context. The caller owns the array. */
-QN_API qn_status qn_model_logits(qn_model *model, const int32_t *tokens, size_t count, float *logits) QN_MUST_USE;
-/* Sum over i >= 1 of -log p(tokens[i] | tokens[..i)), windows of `context` tokens one after another, each starting
- * fresh; *predicted counts what was summed. progress may be NULL; false stops with QN_INTERRUPTED. */
+/* Logits [count, vocab] for each of `count` tokens of one sequence, count <= context. The caller
+ * owns the array. */
+QN_API qn_status qn_model_logits(qn_model *model, const int32_t *tokens, size_t count,
+                                 float *logits) QN_MUST_USE;
+/* Loss over i >= 1 of -log p(tokens[i] | tokens[..i)), windows of `context` tokens one after
+ * another, each starting fresh. progress may be NULL; false stops with QN_INTERRUPTED. */
+typedef struct qn_loss {
+    double nll;        /* summed, in nats */
+    int64_t predicted; /* tokens */
+} qn_loss;
 typedef bool (*qn_progress_fn)(void *user, int64_t done, int64_t total);
 QN_API qn_status qn_model_loss(qn_model *model, const int32_t *tokens, size_t count, int batch,
-                               qn_progress_fn progress, void *user, double *nll, int64_t *predicted) QN_MUST_USE;
+                               qn_progress_fn progress, void *user, qn_loss *loss) QN_MUST_USE;
 
 /* ---- generation ---- */
 
 typedef struct qn_sampler_options {
-    uint32_t size;      /* sizeof(qn_sampler_options) */
-    float temperature;  /* 0: greedy */
-    int32_t top_k;      /* 0: all */
-    float top_p;        /* 1: all */
+    uint32_t size;     /* sizeof(qn_sampler_options) */
+    float temperature; /* 0: greedy */
+    int32_t top_k;     /* 0: all */
+    float top_p;       /* 1: all */
     uint64_t seed;
 } qn_sampler_options;
 
@@ -68,7 +75,8 @@ QN_API void qn_session_destroy(qn_session **session);
 /* Forget the sequence. */
 QN_API void qn_session_reset(qn_session *session);
 /* Append tokens (a prompt, or what was sampled). QN_BAD_ARGUMENT when the context is full. */
-QN_API qn_status qn_session_feed(qn_session *session, const int32_t *tokens, size_t count) QN_MUST_USE;
+QN_API qn_status qn_session_feed(qn_session *session, const int32_t *tokens,
+                                 size_t count) QN_MUST_USE;
 /* Logits [vocab] after the last token fed; borrowed, valid until the next call. */
 QN_API qn_status qn_session_logits(qn_session *session, const float **logits) QN_MUST_USE;
 /* Choose the next token by the sampler; does not feed it. */

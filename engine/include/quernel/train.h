@@ -5,14 +5,14 @@
 #include <quernel/graph.h>
 #include <quernel/model.h>
 
-/* The keys of a run. One table describes them: command flags (--key, with - for _), the JSON file and this
- * interface are the same keys. */
+/* The keys of a run. One table describes them: command flags (--key, with - for _), the JSON file
+ * and this interface are the same keys. */
 typedef struct qn_train_options qn_train_options;
 
 typedef struct qn_option_info {
-    const char *key;       /* "min_lr" */
-    const char *type;      /* "int", "float", "text", "flag" */
-    const char *fallback;  /* default, as text */
+    const char *key;      /* "min_lr" */
+    const char *type;     /* "int", "float", "text", "flag" */
+    const char *fallback; /* default, as text */
     const char *help;
 } qn_option_info;
 
@@ -22,46 +22,51 @@ QN_API const qn_option_info *qn_train_option(int i);
 QN_API qn_status qn_train_options_create(qn_train_options **options) QN_MUST_USE;
 QN_API void qn_train_options_destroy(qn_train_options **options);
 /* QN_BAD_ARGUMENT names the key, the value and what is allowed. */
-QN_API qn_status qn_train_options_set(qn_train_options *options, const char *key, const char *value) QN_MUST_USE;
+QN_API qn_status qn_train_options_set(qn_train_options *options, const char *key,
+                                      const char *value) QN_MUST_USE;
 /* Keys of a JSON object in a file; keys set before or after with _set win only when set after. */
 QN_API qn_status qn_train_options_load(qn_train_options *options, const char *path) QN_MUST_USE;
 /* All keys as JSON; free with qn_free. */
 QN_API qn_status qn_train_options_json(const qn_train_options *options, char **json) QN_MUST_USE;
 
-/* What a run will use, before it runs: {"total_bytes", "arenas", "tensors", "programs", "predicted_step_seconds",
- * "parameters", "micro_batch", ...}. record_path: a capability record (`quernel devices --json` or one record of it),
- * NULL: the default device's. Allocates nothing on a device. Free *json with qn_free. */
-QN_API qn_status qn_train_plan(const qn_train_options *options, const char *record_path, char **json) QN_MUST_USE;
+/* What a run will use, before it runs: {"total_bytes", "arenas", "tensors", "programs",
+ * "predicted_step_seconds", "parameters", "micro_batch", ...}. record_path: a capability record
+ * (`quernel devices --json` or one record of it), NULL: the default device's. Allocates nothing on
+ * a device. Free *json with qn_free. */
+QN_API qn_status qn_train_plan(const qn_train_options *options, const char *record_path,
+                               char **json) QN_MUST_USE;
 
 typedef struct qn_trainer qn_trainer;
 
 typedef struct qn_step_info {
-    int64_t step, steps;     /* step counts from 1 */
-    double loss;             /* mean over the trained tokens of the batch */
-    double grad_norm;        /* before clipping */
+    int64_t step, steps; /* step counts from 1 */
+    double loss;         /* mean over the trained tokens of the batch */
+    double grad_norm;    /* before clipping */
     double lr;
-    double seconds;          /* of this step */
+    double seconds; /* of this step */
     double tokens_per_s;
-    double percent_of_peak;  /* of the device's measured peak */
+    double percent_of_peak; /* of the device's measured peak */
     double seconds_left;
-    double val_loss;         /* of an evaluation at this step, else NaN */
-    bool saved;              /* a checkpoint was written at this step */
-    uint64_t device_bytes;   /* allocated now */
+    double val_loss;       /* of an evaluation at this step, else NaN */
+    bool saved;            /* a checkpoint was written at this step */
+    uint64_t device_bytes; /* allocated now */
 } qn_step_info;
 
 /* Return false to save and stop. */
 typedef bool (*qn_step_fn)(void *user, const qn_step_info *info);
 
-/* Load or train the tokenizer, read and tokenize the data, build and plan, allocate, continue from the newest checkpoint
- * when the option "resume" is set. The device must outlive the trainer. progress may be NULL: called in long work,
- * with a word of what it is. */
+/* Load or train the tokenizer, read and tokenize the data, build and plan, allocate, continue from
+ * the newest checkpoint when the option "resume" is set. The device must outlive the trainer.
+ * progress may be NULL: called in long work, with a word of what it is. */
 typedef bool (*qn_work_fn)(void *user, const char *what, int64_t done, int64_t total);
-QN_API qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, qn_work_fn progress, void *user,
+QN_API qn_status qn_trainer_create(const qn_train_options *options, qn_device *device,
+                                   qn_work_fn progress, void *user,
                                    qn_trainer **trainer) QN_MUST_USE;
 QN_API void qn_trainer_destroy(qn_trainer **trainer);
 
-/* Train to the last step, evaluating and saving as the options say; writes the model folder at the end. When fn
- * returns false, or a checkpoint cannot be written, what was reached is kept: QN_INTERRUPTED, or the error. */
+/* Train to the last step, evaluating and saving as the options say; writes the model folder at the
+ * end. When fn returns false, or a checkpoint cannot be written, what was reached is kept:
+ * QN_INTERRUPTED, or the error. */
 QN_API qn_status qn_trainer_run(qn_trainer *trainer, qn_step_fn fn, void *user) QN_MUST_USE;
 /* One step; info may be NULL. */
 QN_API qn_status qn_trainer_step(qn_trainer *trainer, qn_step_info *info) QN_MUST_USE;
