@@ -96,7 +96,8 @@ while kills < kills_wanted:
             run.wait(random.uniform(0.02, took))
             if run.returncode != 0:
                 raise SystemExit(
-                    f"QN_SEED={seed}: after {kills} kills: exit {run.returncode}: {run.stderr.read().decode()}"
+                    f"QN_SEED={seed}: after {kills} kills: exit {run.returncode}: "
+                        + run.stderr.read().decode()
                 )
             break
         except subprocess.TimeoutExpired:
