@@ -63,8 +63,8 @@ static const char *const hurt_ones[] = {"bird",   "butterfly", "snail", "lamb",
 
 /* ---- plots ---- */
 
-#define OPENING                                                                               \
-    "[Once upon a time there was|One day there was|Long ago there lived|There was once|In a " \
+#define OPENING                                                                                    \
+    "[Once upon a time there was|One day there was|Long ago there lived|There was once|In a "      \
     "small town there lived] {a_hero} named {hero}."
 
 static const char *const lost[] = {

@@ -54,6 +54,7 @@ qn_status qn__buffer_create(qn_device *device, uint64_t bytes, const char *what,
 {
     *buffer = NULL;
     if (bytes == 0) bytes = 4;
+    if (bytes > UINT64_MAX - 3) return fail_memory(device, bytes, what, CL_INVALID_BUFFER_SIZE);
     bytes = (bytes + 3) / 4 * 4;
     if (bytes > device->caps.max_alloc_bytes || bytes > device->caps.global_bytes ||
         device->bytes_now > device->caps.global_bytes - bytes)

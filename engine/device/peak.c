@@ -33,12 +33,14 @@ typedef struct host_part {
 __attribute__((target("avx512f,fma"))) static void host_loop_512(host_part *part)
 {
     vector16 x[CHAINS], a = part->a - (vector16){0}, b = part->b - (vector16){0};
+#pragma GCC unroll 16
     for (int j = 0; j < CHAINS; j++) x[j] = a + (float)j;
     for (int i = 0; i < part->rounds; i++) {
 #pragma GCC unroll 16
         for (int j = 0; j < CHAINS; j++)
             __asm__("vfmadd213ps %2, %1, %0" : "+v"(x[j]) : "v"(b), "v"(a));
     }
+#pragma GCC unroll 16
     for (int j = 1; j < CHAINS; j++) x[0] += x[j];
     part->out = x[0][0];
 }

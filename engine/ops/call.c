@@ -30,6 +30,9 @@ const char *qn__call_text(const qn_call *call, char *text, size_t bytes)
     if (used < bytes) used += (size_t)snprintf(text + used, bytes - used, " :");
     for (int i = 0; i < row->in_count; i++)
         used = add_tensor(text, used, bytes, row->in[i].name, &call->in[i]);
+    for (int o = 0; o < row->out_count; o++)
+        if (row->out[o].optional && call->out[o].there && used < bytes)
+            used += (size_t)snprintf(text + used, bytes - used, " +%s", row->out[o].name);
     if (call->backward && used < bytes) snprintf(text + used, bytes - used, " (backward)");
     return text;
 }

@@ -60,7 +60,7 @@ static qn_status read_vocab(const json_t *root, const char *path, qn_tokenizer *
     byte_fallback = byte_fallback && t->kind == QN_TOKENIZER_PIECES;
     size_t entries = json_object_size(vocab);
     json_object_foreach(vocab, text, value) {
-        size_t id;
+        size_t id = 0;
         QN_TRY(check_id(path, value, entries, &id));
         QN_TRY(set_token(t, path, id, text, strlen(text), byte_fallback));
     }
@@ -70,7 +70,7 @@ static qn_status read_vocab(const json_t *root, const char *path, qn_tokenizer *
 /* An added token may repeat one of the vocabulary, which it then turns into a special one. */
 static qn_status add_added(qn_tokenizer *t, const char *path, const json_t *added, size_t entries)
 {
-    size_t id;
+    size_t id = 0;
     const char *text = "";
     bool special = false, left = false, right = false;
     QN_TRY(check_id(path, json_object_get(added, "id"), entries, &id));

@@ -77,28 +77,41 @@ static qn_status parse_tensor(const char *text, size_t length, qn_desc *desc)
     return qn__shape_check(&desc->shape, desc->dtype);
 }
 
-/* " : a=f32[5,7] b=f32[3,7] (backward)" */
-static qn_status parse_tensors(const char *text, qn_call *call)
+static bool named(const qn_op_slot *slot, const char *text, size_t length)
+{
+    return strlen(slot->name) == length && memcmp(slot->name, text, length) == 0;
+}
+
+/* One word of a case line: "a=f32[5,7]", "+pre" or "(backward)". */
+static qn_status parse_word(const char *word, size_t length, qn_call *call)
 {
     const qn_op_row *row = qn__op_row(qn__op_id(call->op));
+    const char *equals = memchr(word, '=', length);
+    if (length == 10 && memcmp(word, "(backward)", length) == 0) {
+        call->backward = true;
+        return QN_OK;
+    }
+    for (int o = 0; *word == '+' && o < row->out_count; o++) {
+        if (!row->out[o].optional || !named(&row->out[o], word + 1, length - 1)) continue;
+        call->out[o].there = true;
+        return QN_OK;
+    }
+    for (int i = 0; equals && i < row->in_count; i++) {
+        if (!named(&row->in[i], word, (size_t)(equals - word))) continue;
+        call->in[i].there = true;
+        return parse_tensor(equals + 1, length - (size_t)(equals + 1 - word), &call->in[i].desc);
+    }
+    return qn__fail(QN_BAD_ARGUMENT, "%s: \"%.*s\" is not one of its inputs", row->stem,
+                    (int)length, word);
+}
+
+/* " : a=f32[5,7] b=f32[3,7] +pre (backward)" */
+static qn_status parse_tensors(const char *text, qn_call *call)
+{
     while (*text == ' ' || *text == ':') text++;
     while (*text) {
         size_t length = strcspn(text, " ");
-        const char *equals = memchr(text, '=', length);
-        int slot = -1;
-        if (strncmp(text, "(backward)", length) == 0) {
-            call->backward = true;
-        } else {
-            for (int i = 0; equals && i < row->in_count; i++)
-                if (strlen(row->in[i].name) == (size_t)(equals - text) &&
-                    memcmp(row->in[i].name, text, (size_t)(equals - text)) == 0)
-                    slot = i;
-            QN_CHECK(slot >= 0, "%s: \"%.*s\" is not one of its inputs", row->stem, (int)length,
-                     text);
-            QN_TRY(parse_tensor(equals + 1, length - (size_t)(equals + 1 - text),
-                                &call->in[slot].desc));
-            call->in[slot].there = true;
-        }
+        QN_TRY(parse_word(text, length, call));
         text += length;
         while (*text == ' ') text++;
     }

@@ -21,7 +21,7 @@ USAGE, DATA, NO_DEVICE, OS_ERROR, CANNOT_WRITE, RETRY = 64, 65, 69, 71, 73, 75
 SEED = int(os.environ.get("QN_TEST_SEED", "1"))
 
 
-# $1: where to mount; then the command with --steps 2. Prints exit codes and what the full disk held.
+# $1: where to mount; then the command with --steps 2. Prints exit codes and the full disk's files.
 FULL_DISK = r"""
 out=$1
 shift
@@ -82,7 +82,7 @@ class Case(unittest.TestCase):
         return result
 
     def bad(self, code, *words, says=(), **more):
-        """Fails with this code, and one line on standard error (after progress) with these words."""
+        """Fails with this code and one line on standard error, after progress, with these words."""
         codes = code if isinstance(code, tuple) else (code,)
         result = self.run_it(*words, **more)
         error = result.stderr.decode()

@@ -58,7 +58,8 @@ static void basic_probe_is_proven(void **unused)
     qn_device *device = opened();
     assert_int_equal(qn__device_caps(device)->probe[QN_PROBE_BASIC], QN_PROVEN);
     for (int i = 0; i < QN_PROBE_COUNT; i++)
-        if (qn__device_caps(device)->type == QN_CPU) assert_int_not_equal(qn__device_caps(device)->probe[i], QN_UNKNOWN);
+        if (qn__device_caps(device)->type == QN_CPU)
+            assert_int_not_equal(qn__device_caps(device)->probe[i], QN_UNKNOWN);
     qn_device_close(&device);
 }
 
@@ -80,7 +81,8 @@ static void copies_and_fills(void **unused)
     ASSERT_OK(qn__buffer_fill(b, 8, 16, &pattern, sizeof pattern));
     ASSERT_OK(qn__buffer_read(b, 0, back, BYTES));
     for (int i = 0; i < BYTES; i++)
-        assert_int_equal(back[i], i >= 8 && i < 24 ? ((const unsigned char *)&pattern)[i % 4] : from[i]);
+        assert_int_equal(back[i],
+                         i >= 8 && i < 24 ? ((const unsigned char *)&pattern)[i % 4] : from[i]);
     assert_int_equal(qn__buffer_write(a, BYTES, from, 8), QN_INTERNAL);
     assert_int_equal(qn__buffer_read(a, UINT64_MAX, back, 8), QN_INTERNAL);
     assert_int_equal(qn__buffer_copy(b, 4000, a, 0, 4000), QN_INTERNAL);
@@ -116,7 +118,8 @@ static void too_much_is_refused(void **unused)
     uint64_t limit = qn__device_caps(device)->max_alloc_bytes;
     const uint64_t sizes[] = {limit + 4, UINT64_MAX - 8, UINT64_MAX};
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(qn__buffer_create(device, sizes[i], "the moon", &buffer), QN_OUT_OF_DEVICE_MEMORY);
+        assert_int_equal(qn__buffer_create(device, sizes[i], "the moon", &buffer),
+                         QN_OUT_OF_DEVICE_MEMORY);
         assert_null(buffer);
         assert_non_null(strstr(qn_last_error(), "the moon"));
     }
@@ -137,7 +140,8 @@ static void programs_are_kept(void **unused)
     assert_true(built == built_again && cached == cached_again);
     assert_int_not_equal(qn__device_kernel(device, "no_such_file.cl", "", "x", &other), QN_OK);
     assert_non_null(strstr(qn_last_error(), "no_such_file.cl"));
-    assert_int_not_equal(qn__device_kernel(device, "probe_basic.cl", "", "no_such_kernel", &other), QN_OK);
+    assert_int_not_equal(qn__device_kernel(device, "probe_basic.cl", "", "no_such_kernel", &other),
+                         QN_OK);
     assert_non_null(strstr(qn_last_error(), "no_such_kernel"));
     qn_device_close(&device);
 }

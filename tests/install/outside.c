@@ -14,7 +14,8 @@ int main(void)
     printf("as it should: %s\n", qn_last_error());
     qn_train_options_destroy(&options);
     if (qn_tokenizer_create_bytes(&tokenizer) != QN_OK) return 4;
-    if (qn_tokenizer_encode(tokenizer, "quern", 5, 0, &ids, &count) != QN_OK || count != 5) return 5;
+    if (qn_tokenizer_encode(tokenizer, "quern", 5, 0, &ids, &count) != QN_OK || count != 5)
+        return 5;
     qn_free(ids);
     qn_tokenizer_destroy(&tokenizer);
     printf("quernel %s\n", qn_version_string());

@@ -39,48 +39,55 @@ static bool fill(test *t, int in)
 
 static const char *no_gradient(const test *t)
 {
-    return t->call.in[4].there || dim_of(t, 0, 0) != dim_of(t, 1, 0) ? "it needs as many keys as rows, and no slots" : NULL;
+    return t->call.in[4].there || dim_of(t, 0, 0) != dim_of(t, 1, 0)
+               ? "it needs as many keys as rows, and no slots"
+               : NULL;
 }
 
 const op_cases cases_attention = {
-    .tiny = (const char *const[]){
-        "attention : q=f32[5,2,3] k=f32[5,1,3] v=f32[5,1,4] ranges=i32[5,4]",
-        "attention soft_cap=1.5 : q=f32[3,2,4] k=f32[7,1,4] v=f32[7,1,4] ranges=i32[3,4]"
-        " slots=i32[9]",
-        NULL,
-    },
-    .device = (const char *const[]){
-        "attention : q=f32[{r:0,1,13,63,64,65},2,16] k=f32[{r},2,16] v=f32[{r},2,16]"
-        " ranges=i32[{r},4]",
-        "attention scale={0,0.3} soft_cap={0,2} : q=f32[17,6,8] k=f32[17,2,8] v=f32[17,2,12]"
-        " ranges=i32[17,4]",
-        "attention : q=f32[9,3,{d:1,3,15,17,32,64}] k=f32[9,1,{d}] v=f32[9,1,{1,16,33}]"
-        " ranges=i32[9,4]",
-        "attention : q=f32[{r:1,5},4,16] k=f32[{s:1,40,255,256,257,300},2,16]"
-        " v=f32[{s},2,16] ranges=i32[{r},4]",
-        "attention : q=f32[{r:1,3},2,8] k=f32[37,1,8] v=f32[37,1,8] ranges=i32[{r},4]"
-        " slots=i32[{1,36,257,300}]",
-        NULL,
-    },
-    .sizes = (const char *const[]){
-        "attention keys=3 : q=f32[5,2,3] k=f32[5,1,3] v=f32[5,1,4] ranges=i32[5,4]",
-        "attention scale=0.2 soft_cap={0,1.5} :"
-        " q=f32[{r:31,33,129,257,300},{h:2,4},{d:16,64}] k=f32[{r},2,{d}] v=f32[{r},2,{d}] ranges=i32[{r},4]",
-        "attention : q=f32[600,1,5] k=f32[600,1,5] v=f32[600,1,7] ranges=i32[600,4]",
-        "attention : q=f32[7,8,{d:80,96,127,128,129}] k=f32[7,2,{d}] v=f32[7,2,{d}]"
-        " ranges=i32[7,4]",
-        "attention : q=f32[2,4,64] k=f32[{s:511,512,513,1025},1,64] v=f32[{s},1,64]"
-        " ranges=i32[2,4] slots=i32[{s}]",
-        NULL,
-    },
-    .refused = (const char *const[]){
-        "attention : q=f32[5,3,4] k=f32[5,2,4] v=f32[5,2,4] ranges=i32[5,4]",
-        "attention : q=f32[5,2,4] k=f32[5,2,3] v=f32[5,2,4] ranges=i32[5,4]",
-        "attention : q=f32[5,2,4] k=f32[5,2,4] v=f32[6,2,4] ranges=i32[5,4]",
-        "attention : q=f32[5,2,4] k=f32[5,2,4] v=f32[5,2,4] ranges=i32[5,3]",
-        "attention : q=f32[5,2,4] k=f32[5,2,4] v=f32[5,2,4] ranges=i32[4,4]",
-        NULL,
-    },
+    .tiny =
+        (const char *const[]){
+            "attention : q=f32[5,2,3] k=f32[5,1,3] v=f32[5,1,4] ranges=i32[5,4]",
+            "attention soft_cap=1.5 : q=f32[3,2,4] k=f32[7,1,4] v=f32[7,1,4] ranges=i32[3,4]"
+            " slots=i32[9]",
+            NULL,
+        },
+    .device =
+        (const char *const[]){
+            "attention : q=f32[{r:0,1,13,63,64,65},2,16] k=f32[{r},2,16] v=f32[{r},2,16]"
+            " ranges=i32[{r},4]",
+            "attention scale={0,0.3} soft_cap={0,2} : q=f32[17,6,8] k=f32[17,2,8] v=f32[17,2,12]"
+            " ranges=i32[17,4]",
+            "attention : q=f32[9,3,{d:1,3,15,17,32,64}] k=f32[9,1,{d}] v=f32[9,1,{1,16,33}]"
+            " ranges=i32[9,4]",
+            "attention : q=f32[{r:1,5},4,16] k=f32[{s:1,40,255,256,257,300},2,16]"
+            " v=f32[{s},2,16] ranges=i32[{r},4]",
+            "attention : q=f32[{r:1,3},2,8] k=f32[37,1,8] v=f32[37,1,8] ranges=i32[{r},4]"
+            " slots=i32[{1,36,257,300}]",
+            NULL,
+        },
+    .sizes =
+        (const char *const[]){
+            "attention keys=3 : q=f32[5,2,3] k=f32[5,1,3] v=f32[5,1,4] ranges=i32[5,4]",
+            "attention scale=0.2 soft_cap={0,1.5} :"
+            " q=f32[{r:31,33,129,257,300},{h:2,4},{d:16,64}] k=f32[{r},2,{d}] v=f32[{r},2,{d}] "
+            "ranges=i32[{r},4]",
+            "attention : q=f32[600,1,5] k=f32[600,1,5] v=f32[600,1,7] ranges=i32[600,4]",
+            "attention : q=f32[7,8,{d:80,96,127,128,129}] k=f32[7,2,{d}] v=f32[7,2,{d}]"
+            " ranges=i32[7,4]",
+            "attention : q=f32[2,4,64] k=f32[{s:511,512,513,1025},1,64] v=f32[{s},1,64]"
+            " ranges=i32[2,4] slots=i32[{s}]",
+            NULL,
+        },
+    .refused =
+        (const char *const[]){
+            "attention : q=f32[5,3,4] k=f32[5,2,4] v=f32[5,2,4] ranges=i32[5,4]",
+            "attention : q=f32[5,2,4] k=f32[5,2,3] v=f32[5,2,4] ranges=i32[5,4]",
+            "attention : q=f32[5,2,4] k=f32[5,2,4] v=f32[6,2,4] ranges=i32[5,4]",
+            "attention : q=f32[5,2,4] k=f32[5,2,4] v=f32[5,2,4] ranges=i32[5,3]",
+            "attention : q=f32[5,2,4] k=f32[5,2,4] v=f32[5,2,4] ranges=i32[4,4]",
+            NULL,
+        },
     .fwd = {.each = 5e-6, .largest = 1e-6, .absolute = 1e-6},
     .bwd = {.each = 2e-5, .largest = 4e-6, .absolute = 2e-6},
     .why = "dot products of up to 129 terms enter an exponential; weighted means of values"

@@ -6,26 +6,30 @@ static bool fill(test *t, int in)
 }
 
 const op_cases cases_gelu = {
-    .tiny = (const char *const[]){
-        "gelu erf={0,1} : x=f32[19]",
-        NULL,
-    },
-    .device = (const char *const[]){
-        "gelu erf={0,1} : x=f32[{n:0,1,61,4095,4096,4097}]",
-        NULL,
-    },
-    .sizes = (const char *const[]){
-        "gelu erf={0,1} : x=f32[{n:15,16,17,31,32,33,63,64,65,255,256,257,8209}]",
-        "gelu erf={0,1} : x=f32[]",
-        "gelu erf={0,1} : x=f32[3,0]",
-        "gelu erf={0,1} : x=f32[2,3,5,7]",
-        NULL,
-    },
-    .refused = (const char *const[]){
-        "gelu : x=i32[4]",
-        "gelu :",
-        NULL,
-    },
+    .tiny =
+        (const char *const[]){
+            "gelu erf={0,1} : x=f32[19]",
+            NULL,
+        },
+    .device =
+        (const char *const[]){
+            "gelu erf={0,1} : x=f32[{n:0,1,61,4095,4096,4097}]",
+            NULL,
+        },
+    .sizes =
+        (const char *const[]){
+            "gelu erf={0,1} : x=f32[{n:15,16,17,31,32,33,63,64,65,255,256,257,8209}]",
+            "gelu erf={0,1} : x=f32[]",
+            "gelu erf={0,1} : x=f32[3,0]",
+            "gelu erf={0,1} : x=f32[2,3,5,7]",
+            NULL,
+        },
+    .refused =
+        (const char *const[]){
+            "gelu : x=i32[4]",
+            "gelu :",
+            NULL,
+        },
     .fwd = {.each = 1e-6, .absolute = 1e-6},
     .bwd = {.each = 2e-6, .absolute = 2e-6},
     .why = "a few roundings; 1 + tanh and 1 + erf lose digits where they cancel, so the"

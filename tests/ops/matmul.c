@@ -3,7 +3,8 @@
 static double terms(const test *t)
 {
     const qn_shape *a = &t->call.in[0].desc.shape;
-    int64_t m = a->dim[a->rank - 2], k = a->dim[a->rank - 1], n = dim_of(t, 1, t->call.in[1].desc.shape.rank - 1);
+    int64_t m = a->dim[a->rank - 2], k = a->dim[a->rank - 1],
+            n = dim_of(t, 1, t->call.in[1].desc.shape.rank - 1);
     int64_t longest = m > k ? m : k;
     return 8 + (double)(longest > n ? longest : n);
 }
@@ -14,79 +15,83 @@ static const char *no_gradient(const test *t)
 }
 
 const op_cases cases_matmul = {
-    .tiny = (const char *const[]){
-        "matmul trans_a=0 trans_b=0 : a=f32[5,7] b=f32[7,19]",
-        "matmul trans_a=0 trans_b=1 : a=f32[5,7] b=f32[19,7]",
-        "matmul trans_a=1 trans_b=0 : a=f32[7,5] b=f32[7,19]",
-        "matmul trans_a=1 trans_b=1 : a=f32[7,5] b=f32[19,7]",
-        "matmul act={gelu,gelu_erf,silu,relu,tanh} : a=f32[5,7] b=f32[7,19] bias=f32[19]"
-        " c=f32[5,19] +pre",
-        "matmul : a=f32[2,3,7] b=f32[2,7,5]",
-        NULL,
-    },
-    .device = (const char *const[]){
-        "matmul trans_a=0 trans_b=0 : a=f32[{m:0,1,13},{k:0,1,17}] b=f32[{k},{n:1,61}]",
-        "matmul trans_a=0 trans_b=1 : a=f32[{m:0,1,13},{k:0,1,17}] b=f32[{n:1,61},{k}]",
-        "matmul trans_a=1 trans_b=0 : a=f32[{k:0,1,17},{m:0,1,13}] b=f32[{k},{n:1,61}]",
-        "matmul trans_a=1 trans_b=1 : a=f32[{k:0,1,17},{m:0,1,13}] b=f32[{n:1,61},{k}]",
-        "matmul trans_a=0 trans_b=0 : a=f32[{m:63,64,65},5] b=f32[5,33]",
-        "matmul trans_a=0 trans_b=1 : a=f32[{m:63,64,65},5] b=f32[33,5]",
-        "matmul trans_a=1 trans_b=0 : a=f32[5,{m:63,64,65}] b=f32[5,33]",
-        "matmul trans_a=1 trans_b=1 : a=f32[5,{m:63,64,65}] b=f32[33,5]",
-        "matmul trans_a=0 trans_b=0 : a=f32[5,9] b=f32[9,{n:15,16,17,31,32,33,64}]",
-        "matmul trans_a=0 trans_b=1 : a=f32[5,9] b=f32[{n:15,16,17,31,32,33,64},9]",
-        "matmul trans_a=1 trans_b=0 : a=f32[9,5] b=f32[9,{n:15,16,17,31,32,33,64}]",
-        "matmul trans_a=1 trans_b=1 : a=f32[9,5] b=f32[{n:15,16,17,31,32,33,64},9]",
-        "matmul act={none,gelu,gelu_erf,silu,relu,tanh} : a=f32[13,{k:0,5}] b=f32[{k},33]"
-        " bias=f32[33] +pre",
-        "matmul act={none,gelu} : a=f32[13,5] b=f32[5,17] c=f32[13,17]",
-        "matmul trans_b=1 act=silu : a=f32[3,5] b=f32[17,5] bias=f32[17] c=f32[3,17] +pre",
-        "matmul trans_a={0,1} trans_b={0,1} : a=f32[3,7,7] b=f32[3,7,7]",
-        "matmul trans_a={0,1} trans_b={0,1} : a=f32[3,7,7] b=f32[7,7] bias=f32[7]",
-        "matmul : a=f32[0,3,5] b=f32[5,7]",
-        "matmul : a=f32[2,0,5] b=f32[2,5,7]",
-        "matmul : a=f32[2,3,5] b=f32[2,5,0]",
-        NULL,
-    },
-    .sizes = (const char *const[]){
-        "matmul trans_a=0 trans_b=0 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
-        " b=f32[{k},{n:1,16,17,47,48,49}]",
-        "matmul trans_a=0 trans_b=1 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
-        " b=f32[{n:1,16,17,47,48,49},{k}]",
-        "matmul trans_a=1 trans_b=0 : a=f32[{k:3,64},{m:1,7,11,12,13,23,24,25,97}]"
-        " b=f32[{k},{n:1,16,17,47,48,49}]",
-        "matmul trans_a=1 trans_b=1 : a=f32[{k:3,64},{m:1,7,11,12,13,23,24,25,97}]"
-        " b=f32[{n:1,16,17,47,48,49},{k}]",
-        "matmul trans_a=0 trans_b=0 : a=f32[17,{k:15,16,17,31,32,33,63,65,255,256,257,4097}]"
-        " b=f32[{k},33]",
-        "matmul trans_a=0 trans_b=1 : a=f32[17,{k:15,16,17,31,32,33,63,65,255,256,257,4097}]"
-        " b=f32[33,{k}]",
-        "matmul trans_a=1 trans_b=0 : a=f32[{k:15,16,17,31,32,33,63,65,255,256,257,4097},17]"
-        " b=f32[{k},33]",
-        "matmul trans_a=1 trans_b=1 : a=f32[{k:15,16,17,31,32,33,63,65,255,256,257,4097},17]"
-        " b=f32[33,{k}]",
-        "matmul trans_a=0 trans_b=0 : a=f32[{m:127,128,129,257},7] b=f32[7,{n:63,65,130}]",
-        "matmul trans_a=0 trans_b=1 : a=f32[{m:127,128,129,257},7] b=f32[{n:63,65,130},7]",
-        "matmul trans_a=1 trans_b=0 : a=f32[7,{m:127,128,129,257}] b=f32[7,{n:63,65,130}]",
-        "matmul trans_a=1 trans_b=1 : a=f32[7,{m:127,128,129,257}] b=f32[{n:63,65,130},7]",
-        "matmul trans_a={0,1} trans_b={0,1} : a=f32[{b:1,2,5},33,33] b=f32[{b},33,33]",
-        "matmul trans_b={0,1} : a=f32[{2,5},3,64] b=f32[64,64] bias=f32[64]",
-        "matmul trans_a=1 : a=f32[3,5,35] b=f32[5,19]",
-        "matmul trans_a=1 trans_b=1 : a=f32[3,5,35] b=f32[19,5] c=f32[3,35,19]",
-        "matmul act={gelu,gelu_erf,silu,relu,tanh} : a=f32[{m:1,65},{k:1,64}]"
-        " b=f32[{k},{n:5,80}] bias=f32[{n}] c=f32[{m},{n}] +pre",
-        "matmul trans_b=1 : a=f32[1,{k:64,768}] b=f32[{n:96,1000},{k}]",
-        NULL,
-    },
-    .refused = (const char *const[]){
-        "matmul : a=f32[3,4] b=f32[5,6]",
-        "matmul : a=f32[3] b=f32[3,4]",
-        "matmul : a=f32[2,3,4] b=f32[3,4,5]",
-        "matmul : a=f32[3,4] b=f32[4,5] bias=f32[4]",
-        "matmul : a=f32[3,4] b=f32[4,5] c=f32[3,4]",
-        "matmul : a=f32[3,4] b=f32[2,4,5]",
-        NULL,
-    },
+    .tiny =
+        (const char *const[]){
+            "matmul trans_a=0 trans_b=0 : a=f32[5,7] b=f32[7,19]",
+            "matmul trans_a=0 trans_b=1 : a=f32[5,7] b=f32[19,7]",
+            "matmul trans_a=1 trans_b=0 : a=f32[7,5] b=f32[7,19]",
+            "matmul trans_a=1 trans_b=1 : a=f32[7,5] b=f32[19,7]",
+            "matmul act={gelu,gelu_erf,silu,relu,tanh} : a=f32[5,7] b=f32[7,19] bias=f32[19]"
+            " c=f32[5,19] +pre",
+            "matmul : a=f32[2,3,7] b=f32[2,7,5]",
+            NULL,
+        },
+    .device =
+        (const char *const[]){
+            "matmul trans_a=0 trans_b=0 : a=f32[{m:0,1,13},{k:0,1,17}] b=f32[{k},{n:1,61}]",
+            "matmul trans_a=0 trans_b=1 : a=f32[{m:0,1,13},{k:0,1,17}] b=f32[{n:1,61},{k}]",
+            "matmul trans_a=1 trans_b=0 : a=f32[{k:0,1,17},{m:0,1,13}] b=f32[{k},{n:1,61}]",
+            "matmul trans_a=1 trans_b=1 : a=f32[{k:0,1,17},{m:0,1,13}] b=f32[{n:1,61},{k}]",
+            "matmul trans_a=0 trans_b=0 : a=f32[{m:63,64,65},5] b=f32[5,33]",
+            "matmul trans_a=0 trans_b=1 : a=f32[{m:63,64,65},5] b=f32[33,5]",
+            "matmul trans_a=1 trans_b=0 : a=f32[5,{m:63,64,65}] b=f32[5,33]",
+            "matmul trans_a=1 trans_b=1 : a=f32[5,{m:63,64,65}] b=f32[33,5]",
+            "matmul trans_a=0 trans_b=0 : a=f32[5,9] b=f32[9,{n:15,16,17,31,32,33,64}]",
+            "matmul trans_a=0 trans_b=1 : a=f32[5,9] b=f32[{n:15,16,17,31,32,33,64},9]",
+            "matmul trans_a=1 trans_b=0 : a=f32[9,5] b=f32[9,{n:15,16,17,31,32,33,64}]",
+            "matmul trans_a=1 trans_b=1 : a=f32[9,5] b=f32[{n:15,16,17,31,32,33,64},9]",
+            "matmul act={none,gelu,gelu_erf,silu,relu,tanh} : a=f32[13,{k:0,5}] b=f32[{k},33]"
+            " bias=f32[33] +pre",
+            "matmul act={none,gelu} : a=f32[13,5] b=f32[5,17] c=f32[13,17]",
+            "matmul trans_b=1 act=silu : a=f32[3,5] b=f32[17,5] bias=f32[17] c=f32[3,17] +pre",
+            "matmul trans_a={0,1} trans_b={0,1} : a=f32[3,7,7] b=f32[3,7,7]",
+            "matmul trans_a={0,1} trans_b={0,1} : a=f32[3,7,7] b=f32[7,7] bias=f32[7]",
+            "matmul : a=f32[0,3,5] b=f32[5,7]",
+            "matmul : a=f32[2,0,5] b=f32[2,5,7]",
+            "matmul : a=f32[2,3,5] b=f32[2,5,0]",
+            NULL,
+        },
+    .sizes =
+        (const char *const[]){
+            "matmul trans_a=0 trans_b=0 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
+            " b=f32[{k},{n:1,16,17,47,48,49}]",
+            "matmul trans_a=0 trans_b=1 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
+            " b=f32[{n:1,16,17,47,48,49},{k}]",
+            "matmul trans_a=1 trans_b=0 : a=f32[{k:3,64},{m:1,7,11,12,13,23,24,25,97}]"
+            " b=f32[{k},{n:1,16,17,47,48,49}]",
+            "matmul trans_a=1 trans_b=1 : a=f32[{k:3,64},{m:1,7,11,12,13,23,24,25,97}]"
+            " b=f32[{n:1,16,17,47,48,49},{k}]",
+            "matmul trans_a=0 trans_b=0 : a=f32[17,{k:15,16,17,31,32,33,63,65,255,256,257,4097}]"
+            " b=f32[{k},33]",
+            "matmul trans_a=0 trans_b=1 : a=f32[17,{k:15,16,17,31,32,33,63,65,255,256,257,4097}]"
+            " b=f32[33,{k}]",
+            "matmul trans_a=1 trans_b=0 : a=f32[{k:15,16,17,31,32,33,63,65,255,256,257,4097},17]"
+            " b=f32[{k},33]",
+            "matmul trans_a=1 trans_b=1 : a=f32[{k:15,16,17,31,32,33,63,65,255,256,257,4097},17]"
+            " b=f32[33,{k}]",
+            "matmul trans_a=0 trans_b=0 : a=f32[{m:127,128,129,257},7] b=f32[7,{n:63,65,130}]",
+            "matmul trans_a=0 trans_b=1 : a=f32[{m:127,128,129,257},7] b=f32[{n:63,65,130},7]",
+            "matmul trans_a=1 trans_b=0 : a=f32[7,{m:127,128,129,257}] b=f32[7,{n:63,65,130}]",
+            "matmul trans_a=1 trans_b=1 : a=f32[7,{m:127,128,129,257}] b=f32[{n:63,65,130},7]",
+            "matmul trans_a={0,1} trans_b={0,1} : a=f32[{b:1,2,5},33,33] b=f32[{b},33,33]",
+            "matmul trans_b={0,1} : a=f32[{2,5},3,64] b=f32[64,64] bias=f32[64]",
+            "matmul trans_a=1 : a=f32[3,5,35] b=f32[5,19]",
+            "matmul trans_a=1 trans_b=1 : a=f32[3,5,35] b=f32[19,5] c=f32[3,35,19]",
+            "matmul act={gelu,gelu_erf,silu,relu,tanh} : a=f32[{m:1,65},{k:1,64}]"
+            " b=f32[{k},{n:5,80}] bias=f32[{n}] c=f32[{m},{n}] +pre",
+            "matmul trans_b=1 : a=f32[1,{k:64,768}] b=f32[{n:96,1000},{k}]",
+            NULL,
+        },
+    .refused =
+        (const char *const[]){
+            "matmul : a=f32[3,4] b=f32[5,6]",
+            "matmul : a=f32[3] b=f32[3,4]",
+            "matmul : a=f32[2,3,4] b=f32[3,4,5]",
+            "matmul : a=f32[3,4] b=f32[4,5] bias=f32[4]",
+            "matmul : a=f32[3,4] b=f32[4,5] c=f32[3,4]",
+            "matmul : a=f32[3,4] b=f32[2,4,5]",
+            NULL,
+        },
     .fwd = {.each = 2e-6, .absolute = 1e-7},
     .bwd = {.each = 4e-6, .absolute = 2e-7},
     .why = "chains of k products within 1: errors grow as the root of k, times the size of"

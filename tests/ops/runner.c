@@ -112,7 +112,9 @@ static void run_op(options *o, int id)
     const op_cases *cases = all_cases[id];
     const char *stem = qn__op_row((qn_op_id)id)->stem;
     if (!cases->tiny || !cases->device || !cases->sizes || !cases->why || !cases->refused) {
-        printf("FAILED %s: its table lacks a tier, refused lines, or why its tolerances are these\n", stem);
+        printf(
+            "FAILED %s: its table lacks a tier, refused lines, or why its tolerances are these\n",
+            stem);
         o->failures++;
         return;
     }
@@ -126,13 +128,18 @@ static void run_op(options *o, int id)
 
 static int usage(void)
 {
-    fputs("op_runner [--tier tiny|device|sizes] [--op STEM] [--case LINE] [--variant NAME] [--without NAME]\n"
-          "          [--device SELECTOR]  [--seed N] [--hash] [--list] [--verbose] [--as-cpu] [--loose] [--no-device]\n"
-          "Checks every variant of every op against its reference; prints a line that reruns what failed.\n"
-          "--hash prints a hash of all results for each case and variant instead, --list the cases.\n"
-          "--as-cpu runs what is for CPUs on any device (a simulator); --loose does not compare variants;\n"
-          "--no-device checks shape rules, choices and recorded launches only.\n",
-          stderr);
+    fputs(
+        "op_runner [--tier tiny|device|sizes] [--op STEM] [--case LINE] [--variant NAME] "
+        "[--without NAME]\n"
+        "          [--device SELECTOR]  [--seed N] [--hash] [--list] [--verbose] [--as-cpu] "
+        "[--loose] [--no-device]\n"
+        "Checks every variant of every op against its reference; prints a line that reruns what "
+        "failed.\n"
+        "--hash prints a hash of all results for each case and variant instead, --list the cases.\n"
+        "--as-cpu runs what is for CPUs on any device (a simulator); --loose does not compare "
+        "variants;\n"
+        "--no-device checks shape rules, choices and recorded launches only.\n",
+        stderr);
     return 64;
 }
 
@@ -141,7 +148,8 @@ static bool take_option(options *o, const char *key, const char *value)
     const struct {
         const char *key;
         const char **to;
-    } words[] = {{"--tier", &o->tier}, {"--op", &o->op}, {"--case", &o->line}, {"--variant", &o->variant},
+    } words[] = {{"--tier", &o->tier},       {"--op", &o->op},
+                 {"--case", &o->line},       {"--variant", &o->variant},
                  {"--without", &o->without}, {"--device", &o->selector}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcmp(key, words[i].key) == 0) {
@@ -165,7 +173,8 @@ static bool parse(options *o, int count, char **words)
         else if (i + 1 < count && take_option(o, words[i], words[i + 1])) i++;
         else return false;
     }
-    bool tier = strcmp(o->tier, "tiny") == 0 || strcmp(o->tier, "device") == 0 || strcmp(o->tier, "sizes") == 0;
+    bool tier = strcmp(o->tier, "tiny") == 0 || strcmp(o->tier, "device") == 0 ||
+                strcmp(o->tier, "sizes") == 0;
     return tier && (!o->op || qn__op_find(o->op, strlen(o->op)));
 }
 
@@ -182,8 +191,8 @@ int main(int count, char **words)
     for (int id = 0; !o.line && id < QN_OP_COUNT; id++)
         if (!o.op || strcmp(o.op, qn__op_row((qn_op_id)id)->stem) == 0) run_op(&o, id);
     if (!o.list && !o.hash)
-        printf("%d cases, %d runs, %d variants refused, %d failures (tier %s, seed %llu, %s)\n", o.cases, o.runs,
-               o.refusals, o.failures, o.tier, (unsigned long long)o.seed,
+        printf("%d cases, %d runs, %d variants refused, %d failures (tier %s, seed %llu, %s)\n",
+               o.cases, o.runs, o.refusals, o.failures, o.tier, (unsigned long long)o.seed,
                o.device ? qn_device_name(o.device) : "no device");
     qn_device_close(&o.device);
     return o.failures ? 1 : 0;

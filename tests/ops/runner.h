@@ -2,9 +2,9 @@
  *
  *   "matmul trans_b={0,1} act=gelu : a=f32[{m:1,17},5] b=f32[3,5] +pre"
  *
- * is an op with attributes, then its tensors; "+pre" asks for an optional output. Braces are alternatives, one case
- * for each; {m:1,17} also names them, and {m} later stands for the one that was taken. A failing case prints its
- * line without braces, which --case runs again. */
+ * is an op with attributes, then its tensors; "+pre" asks for an optional output. Braces are
+ * alternatives, one case for each; {m:1,17} also names them, and {m} later stands for the one that
+ * was taken. A failing case prints its line without braces, which --case runs again. */
 #ifndef QN_TESTS_RUNNER_H
 #define QN_TESTS_RUNNER_H
 
@@ -26,8 +26,9 @@ typedef struct tolerance {
 
 /* tests/ops/<stem>.c defines cases_<stem>. */
 typedef struct op_cases {
-    /* Lines, ended by NULL. tiny: every kernel once, for slow devices; device: 0, 1, a prime, one below, at and above
-     * a group or tile; sizes: the full table. A tier includes those before it. refused: lines whose shape rule fails. */
+    /* Lines, ended by NULL. tiny: every kernel once, for slow devices; device: 0, 1, a prime, one
+     * below, at and above a group or tile; sizes: the full table. A tier includes those before it.
+     * refused: lines whose shape rule fails. */
     const char *const *tiny, *const *device, *const *sizes, *const *refused;
     tolerance fwd, bwd; /* bwd 0: as fwd */
     const char *why;    /* of these figures */
@@ -52,7 +53,8 @@ typedef struct host {
 /* Figures of a run. */
 typedef struct options {
     qn_device *device; /* NULL: no device is needed yet */
-    const char *selector, *tier, *op, *line, *variant, *without; /* variants: only this; all but this */
+    const char *selector, *tier, *op, *line, *variant,
+        *without; /* variants: only this; all but this */
     uint64_t seed;
     bool verbose, hash, list;
     bool dry;     /* no device */
@@ -71,7 +73,7 @@ struct test {
     qn_call call;
     host in[QN_OP_MAX_IN], dout[QN_OP_MAX_OUT];
     host want_out[QN_OP_MAX_OUT], want_din[QN_OP_MAX_IN]; /* d only; saved outputs are not there */
-    uint32_t differentiable; /* inputs, bit i */
+    uint32_t differentiable;                              /* inputs, bit i */
     uint64_t random;
     const char *variant; /* being run */
     bool failed;
@@ -85,12 +87,12 @@ typedef struct result {
 
 /* How to run a call. */
 typedef struct manner {
-    int shift;          /* elements by which all operands are displaced */
-    bool again;         /* run twice in place with one exec; the second counts */
-    int over;           /* forward: input that output 0 is written over, or NO_INPUT; backward: 0 writes din[0]
-                           over dout[0] */
-    uint32_t wanted;    /* backward: inputs whose gradient is asked for */
-    const host *dout;   /* backward: instead of the case's */
+    int shift;  /* elements by which all operands are displaced */
+    bool again; /* run twice in place with one exec; the second counts */
+    int over;   /* forward: input that output 0 is written over, or NO_INPUT; backward: 0 writes
+                   din[0]   over dout[0] */
+    uint32_t wanted;  /* backward: inputs whose gradient is asked for */
+    const host *dout; /* backward: instead of the case's */
 } manner;
 
 /* ---- runner_line.c ---- */

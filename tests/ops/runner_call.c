@@ -67,7 +67,8 @@ bool run_placed(test *t, places *p, qn_call *call, bool again)
         if (status == QN_OK) status = qn__device_finish(t->options->device);
     }
     if (status != QN_OK)
-        test_fail(t, "%s: %s: %s", call->backward ? "backward" : "forward", qn_status_name(status), qn_last_error());
+        test_fail(t, "%s: %s: %s", call->backward ? "backward" : "forward", qn_status_name(status),
+                  qn_last_error());
     bool good = status == QN_OK && check_record(t, call, &exec) && place_check(t, p);
     qn__exec_free(&exec);
     t->options->runs++;
@@ -92,7 +93,8 @@ static void mark_written(places *p, const qn_buffer *buffer)
         if (p->item[i].operand.buffer == buffer) p->item[i].written = true;
 }
 
-/* Outputs that are an input of their name lie there; output 0 lies over `over` where that is asked. */
+/* Outputs that are an input of their name lie there; output 0 lies over `over` where that is asked.
+ */
 static bool place_outputs(test *t, places *p, qn_call *call, const manner *how)
 {
     for (int o = 0; o < t->row->out_count; o++) {
@@ -115,7 +117,8 @@ static bool place_outputs(test *t, places *p, qn_call *call, const manner *how)
 static bool read_back(test *t, places *p, const char *name, const qn_operand *from, host *to)
 {
     for (int i = 0; i < p->count; i++)
-        if (p->item[i].operand.buffer == from->buffer && place_read(&p->item[i], &from->desc, to) == QN_OK)
+        if (p->item[i].operand.buffer == from->buffer &&
+            place_read(&p->item[i], &from->desc, to) == QN_OK)
             return true;
     test_fail(t, "reading %s: %s", name, qn_last_error());
     return false;
@@ -131,7 +134,8 @@ bool run_forward(test *t, const manner *how, result *r)
     good = good && choose(t, &call) && place_scratch(t, &p, &call, how->shift) &&
            run_placed(t, &p, &call, how->again);
     for (int o = 0; good && o < t->row->out_count; o++)
-        if (call.out[o].there) good = read_back(t, &p, t->row->out[o].name, &call.out[o], &r->out[o]);
+        if (call.out[o].there)
+            good = read_back(t, &p, t->row->out[o].name, &call.out[o], &r->out[o]);
     r->own = good && call.variant->order == QN_OWN;
     place_free(&p);
     if (!good) result_free(r);
@@ -156,14 +160,18 @@ static bool place_backward(test *t, places *p, qn_call *call, const manner *how,
     const qn_op *op = call->op;
     const host *dout = how->dout ? how->dout : t->dout;
     for (int i = 0; i < t->row->in_count; i++)
-        if (t->in[i].there && !place_read_tensor(p, t->row->in[i].name, &t->in[i], op->bwd_reads_in >> i & 1,
-                                                 how->shift, &call->in[i]))
+        if (t->in[i].there &&
+            !place_read_tensor(p, t->row->in[i].name, &t->in[i], op->bwd_reads_in >> i & 1,
+                               how->shift, &call->in[i]))
             return false;
     for (int o = 0; o < t->row->out_count; o++) {
-        if (fwd->out[o].there && !place_read_tensor(p, t->row->out[o].name, &fwd->out[o],
-                                                    op->bwd_reads_out >> o & 1, how->shift, &call->out[o]))
+        if (fwd->out[o].there &&
+            !place_read_tensor(p, t->row->out[o].name, &fwd->out[o], op->bwd_reads_out >> o & 1,
+                               how->shift, &call->out[o]))
             return false;
-        if (dout[o].there && !place_read_tensor(p, "dy", &dout[o], true, how->shift, &call->dout[o])) return false;
+        if (dout[o].there &&
+            !place_read_tensor(p, "dy", &dout[o], true, how->shift, &call->dout[o]))
+            return false;
     }
     for (int i = 0; i < t->row->in_count; i++) {
         if (!(how->wanted >> i & 1)) continue;
@@ -191,7 +199,8 @@ bool run_backward(test *t, const manner *how, const result *fwd, result *r)
     good = good && choose(t, &call) && place_scratch(t, &p, &call, how->shift) &&
            run_placed(t, &p, &call, how->again);
     for (int i = 0; good && i < t->row->in_count; i++)
-        if (how->wanted >> i & 1) good = read_back(t, &p, t->row->in[i].name, &call.din[i], &r->din[i]);
+        if (how->wanted >> i & 1)
+            good = read_back(t, &p, t->row->in[i].name, &call.din[i], &r->din[i]);
     r->own = good && call.variant->order == QN_OWN;
     place_free(&p);
     if (!good) result_free(r);

@@ -14,8 +14,8 @@ enum { ELSEWHERE = 3, ORDERS = QN_EXACT + 1 };
 static bool forward_matches(test *t, const result *r)
 {
     for (int o = 0; o < t->row->out_count; o++)
-        if (t->want_out[o].there &&
-            !judge_close(t, "forward", t->row->out[o].name, &r->out[o], t->want_out[o].d, t->cases->fwd))
+        if (t->want_out[o].there && !judge_close(t, "forward", t->row->out[o].name, &r->out[o],
+                                                 t->want_out[o].d, t->cases->fwd))
             return false;
     return true;
 }
@@ -31,13 +31,16 @@ static bool forward_as(test *t, const char *what, const manner *how, const resul
 
 static bool forward_repeats(test *t, const result *want)
 {
-    if (!forward_as(t, "forward, run again", &(manner){.again = true, .over = NO_INPUT}, want)) return false;
-    if (!forward_as(t, "forward, operands elsewhere", &(manner){.shift = ELSEWHERE, .over = NO_INPUT}, want))
+    if (!forward_as(t, "forward, run again", &(manner){.again = true, .over = NO_INPUT}, want))
+        return false;
+    if (!forward_as(t, "forward, operands elsewhere",
+                    &(manner){.shift = ELSEWHERE, .over = NO_INPUT}, want))
         return false;
     for (int i = 0; i < t->row->in_count; i++) {
         if (!(t->call.op->fwd_in_place >> i & 1) || !t->in[i].there) continue;
         if (t->in[i].bytes != want->out[0].bytes) continue;
-        if (!forward_as(t, "forward, written over an input", &(manner){.over = i}, want)) return false;
+        if (!forward_as(t, "forward, written over an input", &(manner){.over = i}, want))
+            return false;
     }
     return true;
 }
@@ -56,12 +59,14 @@ static bool backward_matches(test *t, const result *r)
     for (int i = 0; i < t->row->in_count; i++) {
         if (!t->want_din[i].there) continue;
         snprintf(name, sizeof name, "d%s", t->row->in[i].name);
-        if (!judge_close(t, "backward", name, &r->din[i], t->want_din[i].d, backward_tolerance(t))) return false;
+        if (!judge_close(t, "backward", name, &r->din[i], t->want_din[i].d, backward_tolerance(t)))
+            return false;
     }
     return true;
 }
 
-static bool backward_as(test *t, const char *what, const manner *how, const result *fwd, const result *want)
+static bool backward_as(test *t, const char *what, const manner *how, const result *fwd,
+                        const result *want)
 {
     result r;
     if (!run_backward(t, how, fwd, &r)) return false;
@@ -114,8 +119,10 @@ static void free_all(host *h, int count)
 static bool has_dtype(const test *t, qn_dtype dtype)
 {
     bool has = false;
-    for (int i = 0; i < t->row->in_count; i++) has |= t->in[i].there && t->in[i].desc.dtype == dtype;
-    for (int o = 0; o < t->row->out_count; o++) has |= t->dout[o].there && t->dout[o].desc.dtype == dtype;
+    for (int i = 0; i < t->row->in_count; i++)
+        has |= t->in[i].there && t->in[i].desc.dtype == dtype;
+    for (int o = 0; o < t->row->out_count; o++)
+        has |= t->dout[o].there && t->dout[o].desc.dtype == dtype;
     return has;
 }
 
@@ -138,8 +145,8 @@ static bool backward_doubles(test *t, const result *fwd, const result *one)
         for (int64_t e = 0; good && one->din[i].there && e < one->din[i].count; e++) {
             double got = two.din[i].d[e], want = 2 * one->din[i].d[e];
             if (got == want || (fabs(want) < least && fabs(got) < least)) continue;
-            test_fail(t, "backward of 2 dy: d%s[%lld] is %a, not twice %a", t->row->in[i].name, (long long)e, got,
-                      one->din[i].d[e]);
+            test_fail(t, "backward of 2 dy: d%s[%lld] is %a, not twice %a", t->row->in[i].name,
+                      (long long)e, got, one->din[i].d[e]);
             good = false;
         }
     result_free(&two);
@@ -147,7 +154,8 @@ static bool backward_doubles(test *t, const result *fwd, const result *one)
     return good;
 }
 
-/* backward(dy + e) is backward(dy) + backward(e), within three tolerances and the rounding of dy + e. */
+/* backward(dy + e) is backward(dy) + backward(e), within three tolerances and the rounding of dy +
+ * e. */
 static bool backward_adds(test *t, const result *fwd, const result *one)
 {
     host other[QN_OP_MAX_OUT], sum[QN_OP_MAX_OUT];
@@ -176,7 +184,8 @@ static bool backward_adds(test *t, const result *fwd, const result *one)
         }
         tolerance wider = within; /* terms may cancel: rounding and error are relative to them */
         wider.absolute += (within.largest + within.each + 4 * rounding) * largest;
-        good = judge_close(t, "backward of a sum:", t->row->in[i].name, &both.din[i], second.din[i].d, wider);
+        good = judge_close(t, "backward of a sum:", t->row->in[i].name, &both.din[i],
+                           second.din[i].d, wider);
     }
     result_free(&second);
     result_free(&both);
@@ -202,7 +211,8 @@ static bool survives_spoiled(test *t)
     data_spoil(&spoiled);
     bool good = run_forward(&spoiled, &(manner){.over = NO_INPUT}, &fwd);
     if (good && t->differentiable) {
-        good = run_backward(&spoiled, &(manner){.over = NO_INPUT, .wanted = t->differentiable}, &fwd, &bwd);
+        good = run_backward(&spoiled, &(manner){.over = NO_INPUT, .wanted = t->differentiable},
+                            &fwd, &bwd);
         if (good) result_free(&bwd);
     }
     if (good) result_free(&fwd);
@@ -223,8 +233,8 @@ static bool check_variant(test *t, result *r)
     if (!run_backward(t, &how, r, &bwd)) return false;
     memcpy(r->din, bwd.din, sizeof r->din);
     r->own |= bwd.own;
-    return backward_matches(t, &bwd) && backward_repeats(t, r, &bwd) && backward_doubles(t, r, &bwd) &&
-           backward_adds(t, r, &bwd);
+    return backward_matches(t, &bwd) && backward_repeats(t, r, &bwd) &&
+           backward_doubles(t, r, &bwd) && backward_adds(t, r, &bwd);
 }
 
 static bool refused(test *t, const qn_variant *variant)
@@ -234,7 +244,8 @@ static bool refused(test *t, const qn_variant *variant)
     const char *why = variant->refuse(&call);
     if (!why) return false;
     t->options->refusals++;
-    if (t->options->verbose) printf("refused \"%s\" --variant %s: %s\n", t->line, variant->name, why);
+    if (t->options->verbose)
+        printf("refused \"%s\" --variant %s: %s\n", t->line, variant->name, why);
     return true;
 }
 
@@ -248,7 +259,8 @@ static bool chosen(const test *t, const qn_variant *variant)
 static bool check_cost(test *t)
 {
     qn_cost cost = qn__call_cost(&t->call);
-    if (isfinite(cost.flops) && isfinite(cost.bytes) && cost.flops >= 0 && cost.bytes >= 0) return true;
+    if (isfinite(cost.flops) && isfinite(cost.bytes) && cost.flops >= 0 && cost.bytes >= 0)
+        return true;
     test_fail(t, "costs %g flops and %g bytes", cost.flops, cost.bytes);
     return false;
 }
@@ -268,10 +280,12 @@ void test_run(test *t)
         t->variant = variant->name;
         t->failed = false;
         bool good = check_variant(t, &r);
-        if (t->options->verbose) printf("%s \"%s\" --variant %s\n", good ? "passed" : "FAILED", t->line, t->variant);
+        if (t->options->verbose)
+            printf("%s \"%s\" --variant %s\n", good ? "passed" : "FAILED", t->line, t->variant);
         int order = variant->order;
         if (good && !r.own && !t->options->loose && first[order].there) {
-            snprintf(what, sizeof what, "beside variant %s of the same order", first[order].variant);
+            snprintf(what, sizeof what, "beside variant %s of the same order",
+                     first[order].variant);
             judge_results_same(t, what, &r, &first[order].r);
         }
         if (good && !r.own && !first[order].there) {
@@ -296,8 +310,10 @@ void test_hash(test *t)
         if (!run_forward(t, &how, &fwd)) continue;
         uint64_t hash = t->options->seed;
         if (!t->differentiable || run_backward(t, &how, &fwd, &bwd)) {
-            for (int o = 0; o < QN_OP_MAX_OUT; o++) hash = qn__hash_seeded(fwd.out[o].raw, fwd.out[o].bytes, hash);
-            for (int i = 0; i < QN_OP_MAX_IN; i++) hash = qn__hash_seeded(bwd.din[i].raw, bwd.din[i].bytes, hash);
+            for (int o = 0; o < QN_OP_MAX_OUT; o++)
+                hash = qn__hash_seeded(fwd.out[o].raw, fwd.out[o].bytes, hash);
+            for (int i = 0; i < QN_OP_MAX_IN; i++)
+                hash = qn__hash_seeded(bwd.din[i].raw, bwd.din[i].bytes, hash);
             printf("%016llx %s --variant %s\n", (unsigned long long)hash, t->line, variant->name);
         }
         result_free(&fwd);

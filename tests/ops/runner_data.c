@@ -98,7 +98,8 @@ bool fill_uniform(test *t, int in, double low, double high)
 
 bool fill_integers(test *t, int in, int64_t low, int64_t high)
 {
-    for (int64_t i = 0; i < t->in[in].count; i++) t->in[in].d[i] = (double)random_pick(t, low, high);
+    for (int64_t i = 0; i < t->in[in].count; i++)
+        t->in[in].d[i] = (double)random_pick(t, low, high);
     return true;
 }
 
@@ -120,11 +121,14 @@ bool fill_values(test *t, int in, const double *values, int count)
 
 void data_spoil(test *t)
 {
-    static const double odd[] = {NAN, INFINITY, -INFINITY, 0x1.fffffep127, -0x1.fffffep127, 0x1p-149,
-                                 -0x1p-126, 0x1.8p-130, 0.0, -0.0};
+    static const double odd[] = {
+        NAN,        INFINITY, -INFINITY, 0x1.fffffep127, -0x1.fffffep127, 0x1p-149, -0x1p-126,
+        0x1.8p-130, 0.0,      -0.0};
     for (int i = 0; i < t->row->in_count; i++) {
         host *h = &t->in[i];
-        if (!h->there || h->desc.dtype == QN_I32 || h->desc.dtype == QN_U8 || strcmp(t->row->in[i].name, "hyper") == 0) continue;
+        if (!h->there || h->desc.dtype == QN_I32 || h->desc.dtype == QN_U8 ||
+            strcmp(t->row->in[i].name, "hyper") == 0)
+            continue;
         for (int64_t e = 0; e < h->count; e++)
             if (random_pick(t, 0, 3) == 0) h->d[e] = odd[random_pick(t, 0, 9)];
         host_round(h);
@@ -136,7 +140,8 @@ void data_spoil(test *t)
 #define HAS_KERNEL(stem) ref_##stem##_bwd
 #define HAS_GRAPH(stem) ref_##stem##_bwd
 #define HAS_NONE(stem) NULL
-#define QN_OP(stem, NAME, in, out, attrs, gradient, recompute) {ref_##stem##_fwd, HAS_##gradient(stem)},
+#define QN_OP(stem, NAME, in, out, attrs, gradient, recompute)                                     \
+    {ref_##stem##_fwd, HAS_##gradient(stem)},
 static const struct {
     ref_fn *fwd, *bwd;
 } references[] = {
@@ -157,7 +162,8 @@ static void consult(test *t)
     ref_tensor in[QN_OP_MAX_IN], out[QN_OP_MAX_OUT], dout[QN_OP_MAX_OUT], din[QN_OP_MAX_IN];
     ref_call call = {0};
     for (int i = 0; i < t->row->attr_count; i++)
-        call.attr[i] = t->row->attr[i].kind == 'f' ? (float)t->call.attr[i].f : (double)t->call.attr[i].i;
+        call.attr[i] =
+            t->row->attr[i].kind == 'f' ? (float)t->call.attr[i].f : (double)t->call.attr[i].i;
     for (int i = 0; i < t->row->in_count; i++) {
         call.in[i] = as_ref(&in[i], &t->in[i]);
         call.din[i] = as_ref(&din[i], &t->want_din[i]);

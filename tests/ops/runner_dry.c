@@ -6,14 +6,36 @@
 #include <string.h>
 
 static const qn_caps imagined[] = {
-    {.name = "a CPU", .type = QN_CPU, .compute_units = 8, .max_group = 4096, .local_bytes = 1 << 19, .fma = true,
-     .max_alloc_bytes = 1ull << 33, .global_bytes = 1ull << 34, .base_align_bytes = 128,
-     .probe = {[QN_PROBE_BASIC] = QN_PROVEN, [QN_PROBE_VECTOR16] = QN_PROVEN, [QN_PROBE_LOCAL] = QN_PROVEN}},
-    {.name = "a GPU", .type = QN_GPU, .compute_units = 60, .max_group = 256, .local_bytes = 1 << 15, .fma = true,
-     .max_alloc_bytes = 1ull << 32, .global_bytes = 1ull << 33, .base_align_bytes = 256,
+    {.name = "a CPU",
+     .type = QN_CPU,
+     .compute_units = 8,
+     .max_group = 4096,
+     .local_bytes = 1 << 19,
+     .fma = true,
+     .max_alloc_bytes = 1ull << 33,
+     .global_bytes = 1ull << 34,
+     .base_align_bytes = 128,
+     .probe = {[QN_PROBE_BASIC] = QN_PROVEN,
+               [QN_PROBE_VECTOR16] = QN_PROVEN,
+               [QN_PROBE_LOCAL] = QN_PROVEN}},
+    {.name = "a GPU",
+     .type = QN_GPU,
+     .compute_units = 60,
+     .max_group = 256,
+     .local_bytes = 1 << 15,
+     .fma = true,
+     .max_alloc_bytes = 1ull << 32,
+     .global_bytes = 1ull << 33,
+     .base_align_bytes = 256,
      .probe = {[QN_PROBE_BASIC] = QN_PROVEN, [QN_PROBE_LOCAL] = QN_PROVEN}},
-    {.name = "a device of which nothing is proven", .type = QN_GPU, .compute_units = 1, .max_group = 64,
-     .local_bytes = 1 << 10, .max_alloc_bytes = 1 << 28, .global_bytes = 1 << 30, .base_align_bytes = 4},
+    {.name = "a device of which nothing is proven",
+     .type = QN_GPU,
+     .compute_units = 1,
+     .max_group = 64,
+     .local_bytes = 1 << 10,
+     .max_alloc_bytes = 1 << 28,
+     .global_bytes = 1 << 30,
+     .base_align_bytes = 4},
 };
 
 /* Every file that a launch names is there, and has the kernel. */
@@ -60,7 +82,8 @@ static void one_variant(test *t, const qn_call *asked, const char *name)
         return;
     }
     if (call.variant->scratch && call.variant->scratch(&call) > (uint64_t)1 << 32)
-        test_fail(t, "asks for %llu bytes of scratch", (unsigned long long)call.variant->scratch(&call));
+        test_fail(t, "asks for %llu bytes of scratch",
+                  (unsigned long long)call.variant->scratch(&call));
     record(t, &call);
 }
 
@@ -72,7 +95,8 @@ void test_dry(test *t)
         for (int c = 0; c < 1 + backward; c++) {
             calls[c].caps = &imagined[i];
             one_variant(t, &calls[c], NULL);
-            for (const qn_variant *v = t->call.op->variants; v->name; v++) one_variant(t, &calls[c], v->name);
+            for (const qn_variant *v = t->call.op->variants; v->name; v++)
+                one_variant(t, &calls[c], v->name);
         }
     }
 }

@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* Runs one of the ops that are replaced on n inputs, in its default variant or in `variant`. */
-static bool part(test *t, const char *line, const char *variant, const host *const *in, int n, host *out)
+static bool part(test *t, const char *line, const char *variant, const host *const *in, int n,
+                 host *out)
 {
     test one = {.options = t->options, .cases = t->cases, .variant = variant};
     qn_op_id id;
@@ -48,10 +49,12 @@ static bool matmul_parts(test *t, const result *r)
     const char *act = acts[t->call.attr[2].i];
     char line[64];
     host value = {0};
-    snprintf(line, sizeof line, "matmul trans_a=%d trans_b=%d", t->call.attr[0].i != 0, t->call.attr[1].i != 0);
+    snprintf(line, sizeof line, "matmul trans_a=%d trans_b=%d", t->call.attr[0].i != 0,
+             t->call.attr[1].i != 0);
     bool good = part(t, line, t->variant, product, 4, &value);
     if (good && t->in[2].there) good = apply(t, "add", &t->in[2], &value);
-    if (good && r->out[1].there) good = judge_same(t, "fused beside its parts", "pre", &r->out[1], &value);
+    if (good && r->out[1].there)
+        good = judge_same(t, "fused beside its parts", "pre", &r->out[1], &value);
     if (good && act) good = apply(t, act, NULL, &value);
     if (good) good = judge_same(t, "fused beside its parts", "y", &r->out[0], &value);
     host_free(&value);
@@ -62,7 +65,8 @@ static bool swiglu_parts(test *t, const result *r)
 {
     const host *gate = &t->in[0];
     host value = {0};
-    bool good = part(t, "silu", NULL, &gate, 1, &value) && apply(t, "multiply", &t->in[1], &value) &&
+    bool good = part(t, "silu", NULL, &gate, 1, &value) &&
+                apply(t, "multiply", &t->in[1], &value) &&
                 judge_same(t, "fused beside its parts", "y", &r->out[0], &value);
     host_free(&value);
     return good;

@@ -35,7 +35,8 @@ static qn_status place_new(tape *in, const char *name, const qn_desc *desc, qn_o
     return QN_OK;
 }
 
-/* The tensor that an emitted op writes is not written by later ones: it becomes what guards compare with. */
+/* The tensor that an emitted op writes is not written by later ones: it becomes what guards compare
+ * with. */
 static qn_status freeze(tape *in)
 {
     for (int i = 0; i < in->p.count; i++) {
@@ -47,7 +48,8 @@ static qn_status freeze(tape *in)
     return QN_OK;
 }
 
-static qn_status emit(qn_grad_builder *builder, const char *line, const int *inputs, int n, int *output)
+static qn_status emit(qn_grad_builder *builder, const char *line, const int *inputs, int n,
+                      int *output)
 {
     tape *in = builder->user;
     qn_call call = {0};
@@ -64,7 +66,8 @@ static qn_status emit(qn_grad_builder *builder, const char *line, const int *inp
     uint64_t bytes = call.variant->scratch ? call.variant->scratch(&call) : 0;
     qn_desc desc = {.dtype = QN_F32, .shape = {.rank = 1, .dim = {(int64_t)((bytes + 3) / 4)}}};
     if (bytes) QN_TRY(place_new(in, "scratch", &desc, &call.scratch));
-    if (!run_placed(in->t, &in->p, &call, in->again)) return qn__fail(QN_INTERNAL, "emitted op failed: %s", line);
+    if (!run_placed(in->t, &in->p, &call, in->again))
+        return qn__fail(QN_INTERNAL, "emitted op failed: %s", line);
     QN_TRY(freeze(in));
     in->own |= call.variant->order == QN_OWN;
     *output = add(in, &call.out[0]);
@@ -75,7 +78,8 @@ static qn_status reshape(qn_grad_builder *builder, int tensor, const qn_shape *s
 {
     tape *in = builder->user;
     qn_operand operand = in->handle[tensor];
-    QN_CHECK(qn_shape_elements(shape) == qn__elements(&operand), "reshape to another number of elements");
+    QN_CHECK(qn_shape_elements(shape) == qn__elements(&operand),
+             "reshape to another number of elements");
     operand.desc.shape = *shape;
     *output = add(in, &operand);
     return *output < 0 ? qn__fail(QN_INTERNAL, "too many tensors in a gradient") : QN_OK;
@@ -102,11 +106,13 @@ static bool read_gradient(tape *in, const qn_grad_builder *builder, int i, host 
     }
     char got[96];
     if (!qn_shape_equal(&din->desc.shape, &desc->shape) || din->desc.dtype != desc->dtype) {
-        test_fail(t, "the gradient of %s is %s", t->row->in[i].name, qn__desc_text(&din->desc, got, sizeof got));
+        test_fail(t, "the gradient of %s is %s", t->row->in[i].name,
+                  qn__desc_text(&din->desc, got, sizeof got));
         return false;
     }
     for (int k = 0; k < in->p.count; k++)
-        if (in->p.item[k].operand.buffer == din->buffer && place_read(&in->p.item[k], desc, to) == QN_OK)
+        if (in->p.item[k].operand.buffer == din->buffer &&
+            place_read(&in->p.item[k], desc, to) == QN_OK)
             return true;
     test_fail(t, "reading a gradient: %s", qn_last_error());
     return false;
@@ -114,7 +120,8 @@ static bool read_gradient(tape *in, const qn_grad_builder *builder, int i, host 
 
 bool run_graph(test *t, const manner *how, const result *fwd, result *r)
 {
-    tape all = {.t = t, .p = {.device = t->options->device}, .shift = how->shift, .again = how->again};
+    tape all = {
+        .t = t, .p = {.device = t->options->device}, .shift = how->shift, .again = how->again};
     const host *dout = how->dout ? how->dout : t->dout;
     const qn_op *op = t->call.op;
     qn_grad_builder builder = {.call = &t->call, .emit = emit, .reshape = reshape, .user = &all};

@@ -15,8 +15,9 @@ void test_fail(test *t, const char *format, ...)
     va_end(args);
     for (char *c = what; *c; c++)
         if (*c == '\n') *c = ' ';
-    printf("FAILED op_runner --case \"%s\"%s%s --seed %llu: %s\n", t->line, t->variant ? " --variant " : "",
-           t->variant ? t->variant : "", (unsigned long long)t->options->seed, what);
+    printf("FAILED op_runner --case \"%s\"%s%s --seed %llu: %s\n", t->line,
+           t->variant ? " --variant " : "", t->variant ? t->variant : "",
+           (unsigned long long)t->options->seed, what);
     fflush(stdout);
     t->failed = true;
     t->options->failures++;
@@ -29,10 +30,11 @@ bool judge_close(test *t, const char *what, const char *name, const host *got, c
     for (int64_t i = 0; i < got->count; i++)
         if (isfinite(want[i]) && fabs(want[i]) > largest) largest = fabs(want[i]);
     for (int64_t i = 0; i < got->count; i++) {
-        double bound = within.each * fabs(want[i]) + within.largest * largest + within.absolute * terms;
+        double bound =
+            within.each * fabs(want[i]) + within.largest * largest + within.absolute * terms;
         if (got->d[i] == want[i] || fabs(got->d[i] - want[i]) <= bound) continue;
-        test_fail(t, "%s %s[%lld] is %.9g, not %.9g (%.3g away, %.3g allowed)", what, name, (long long)i,
-                  got->d[i], want[i], fabs(got->d[i] - want[i]), bound);
+        test_fail(t, "%s %s[%lld] is %.9g, not %.9g (%.3g away, %.3g allowed)", what, name,
+                  (long long)i, got->d[i], want[i], fabs(got->d[i] - want[i]), bound);
         return false;
     }
     return true;
@@ -49,8 +51,8 @@ bool judge_same(test *t, const char *what, const char *name, const host *got, co
         const char *a = (const char *)got->raw + (uint64_t)i * size;
         const char *b = (const char *)want->raw + (uint64_t)i * size;
         if (memcmp(a, b, size) == 0) continue;
-        test_fail(t, "%s: %s[%lld] is %a, not the same bits as %a", what, name, (long long)i, got->d[i],
-                  want->d[i]);
+        test_fail(t, "%s: %s[%lld] is %a, not the same bits as %a", what, name, (long long)i,
+                  got->d[i], want->d[i]);
         return false;
     }
     return true;
@@ -63,7 +65,8 @@ bool judge_results_same(test *t, const char *what, const result *got, const resu
         if (!judge_same(t, what, t->row->out[o].name, &got->out[o], &want->out[o])) return false;
     for (int i = 0; i < t->row->in_count; i++) {
         snprintf(name, sizeof name, "d%s", t->row->in[i].name);
-        if (got->din[i].there && !judge_same(t, what, name, &got->din[i], &want->din[i])) return false;
+        if (got->din[i].there && !judge_same(t, what, name, &got->din[i], &want->din[i]))
+            return false;
     }
     return true;
 }

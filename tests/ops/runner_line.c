@@ -7,8 +7,8 @@
 #include <string.h>
 
 /* head + middle + tail, with every {name} in tail replaced by middle. */
-static void join(char *line, const char *head, size_t head_length, const char *name, const char *middle,
-                 const char *tail)
+static void join(char *line, const char *head, size_t head_length, const char *name,
+                 const char *middle, const char *tail)
 {
     size_t used = (size_t)snprintf(line, LINE_BYTES, "%.*s%s", (int)head_length, head, middle);
     char again[64];
@@ -56,7 +56,8 @@ static qn_status parse_desc(const char *text, qn_desc *desc, const char **end)
     const char *at = text + length + 1;
     while (*at != ']') {
         char *after;
-        if (desc->shape.rank == QN_MAX_RANK) return qn__fail(QN_BAD_ARGUMENT, "too many dimensions: %s", text);
+        if (desc->shape.rank == QN_MAX_RANK)
+            return qn__fail(QN_BAD_ARGUMENT, "too many dimensions: %s", text);
         desc->shape.dim[desc->shape.rank++] = strtoll(at, &after, 10);
         if (after == at || (*after != ',' && *after != ']'))
             return qn__fail(QN_BAD_ARGUMENT, "not a shape: %s", text);

@@ -27,7 +27,8 @@ place *place_make(places *p, const char *name, const qn_desc *desc, const void *
     one->operand.offset = GUARD + (uint64_t)shift * (uint64_t)qn_dtype_bytes(desc->dtype);
     one->total = one->operand.offset + bytes + GUARD;
     one->image = malloc(one->total);
-    if (!one->image || qn__buffer_create(p->device, one->total, name, &one->operand.buffer) != QN_OK) {
+    if (!one->image ||
+        qn__buffer_create(p->device, one->total, name, &one->operand.buffer) != QN_OK) {
         free(one->image);
         return NULL;
     }
@@ -52,7 +53,9 @@ static bool check_one(test *t, const place *one, const unsigned char *now)
         if (now[i] == one->image[i] || (one->written && i >= from && i < to)) continue;
         long long at = (long long)i - (long long)(i < from ? from : i < to ? from : to);
         test_fail(t, "%s: byte %lld %s it was overwritten", one->name, at,
-                  i < from ? "before" : i < to ? "of" : "behind");
+                  i < from ? "before"
+                  : i < to ? "of"
+                           : "behind");
         return false;
     }
     return true;

@@ -1,5 +1,6 @@
-"""same_bits.py OP_RUNNER FOLDER: the hashes of all results, with one compute thread and cold caches, then with two
-threads and warm caches; they must agree line by line."""
+"""same_bits.py OP_RUNNER FOLDER: the hashes of all results, with one compute thread and
+cold caches, then with two threads and warm caches; they must agree line by line."""
+
 import os
 import shutil
 import subprocess
@@ -7,14 +8,25 @@ import sys
 
 
 def hashes(runner, folder, threads):
-    environment = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(threads), QN_CACHE_DIR=os.path.join(folder, "quernel"),
-                       POCL_CACHE_DIR=os.path.join(folder, "pocl"))
+    environment = dict(
+        os.environ,
+        POCL_MAX_PTHREAD_COUNT=str(threads),
+        QN_CACHE_DIR=os.path.join(folder, "quernel"),
+        POCL_CACHE_DIR=os.path.join(folder, "pocl"),
+    )
     for name in ("QN_CACHE_DIR", "POCL_CACHE_DIR"):
         os.makedirs(environment[name], exist_ok=True)
-    done = subprocess.run([runner, "--hash", "--tier", "device"], env=environment, check=False, text=True,
-                          stdout=subprocess.PIPE)
+    done = subprocess.run(
+        [runner, "--hash", "--tier", "device"],
+        env=environment,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+    )
     if done.returncode != 0:
-        sys.exit(f"{done.stdout[-2000:]}\nFAILED with {threads} threads: exit status {done.returncode}")
+        sys.exit(
+            f"{done.stdout[-2000:]}\nFAILED with {threads} threads: exit status {done.returncode}"
+        )
     return done.stdout.splitlines()
 
 
@@ -27,7 +39,10 @@ def main():
     bad = int(len(cold) != len(warm))
     for one, other in zip(cold, warm):
         if one != other:
-            print(f"FAILED with two threads and warm caches: {other}\nwith one thread and cold caches:  {one}")
+            print(
+                f"FAILED with two threads and warm caches: {other}\n"
+                f"with one thread and cold caches:  {one}"
+            )
             bad += 1
     print(f"{len(cold)} hashes, {bad} differ")
     return bad != 0 or not cold

@@ -20,30 +20,34 @@ static bool fill(test *t, int in)
 }
 
 const op_cases cases_scatter_rows = {
-    .tiny = (const char *const[]){
-        "scatter_rows : dst=f32[5,19] src=f32[3,19] index=i32[3]",
-        NULL,
-    },
-    .device = (const char *const[]){
-        "scatter_rows : dst=f32[7,{n:0,1,61,63,64,65}] src=f32[5,{n}] index=i32[5]",
-        "scatter_rows : dst=f32[{s:1,13,64,65},3] src=f32[{s},3] index=i32[{s}]",
-        "scatter_rows : dst=f32[5,3] src=f32[0,3] index=i32[0]",
-        NULL,
-    },
-    .sizes = (const char *const[]){
-        "scatter_rows : dst=i32[7,{n:3,65}] src=i32[5,{n}] index=i32[5]",
-        "scatter_rows : dst=f32[33,{n:15,16,17,255,257,4097}] src=f32[{r:1,17},{n}]"
-        " index=i32[{r}]",
-        "scatter_rows : dst=f32[5,2,3,7] src=f32[4,2,3,7] index=i32[4]",
-        "scatter_rows : dst=f32[300] src=f32[257] index=i32[257]",
-        NULL,
-    },
-    .refused = (const char *const[]){
-        "scatter_rows : dst=f32[5,3] src=f32[3,4] index=i32[3]",
-        "scatter_rows : dst=f32[5,3] src=f32[3,3] index=i32[4]",
-        "scatter_rows : dst=f32[5,3] src=f32[3,3] index=f32[3]",
-        NULL,
-    },
+    .tiny =
+        (const char *const[]){
+            "scatter_rows : dst=f32[5,19] src=f32[3,19] index=i32[3]",
+            NULL,
+        },
+    .device =
+        (const char *const[]){
+            "scatter_rows : dst=f32[7,{n:0,1,61,63,64,65}] src=f32[5,{n}] index=i32[5]",
+            "scatter_rows : dst=f32[{s:1,13,64,65},3] src=f32[{s},3] index=i32[{s}]",
+            "scatter_rows : dst=f32[5,3] src=f32[0,3] index=i32[0]",
+            NULL,
+        },
+    .sizes =
+        (const char *const[]){
+            "scatter_rows : dst=i32[7,{n:3,65}] src=i32[5,{n}] index=i32[5]",
+            "scatter_rows : dst=f32[33,{n:15,16,17,255,257,4097}] src=f32[{r:1,17},{n}]"
+            " index=i32[{r}]",
+            "scatter_rows : dst=f32[5,2,3,7] src=f32[4,2,3,7] index=i32[4]",
+            "scatter_rows : dst=f32[300] src=f32[257] index=i32[257]",
+            NULL,
+        },
+    .refused =
+        (const char *const[]){
+            "scatter_rows : dst=f32[5,3] src=f32[3,4] index=i32[3]",
+            "scatter_rows : dst=f32[5,3] src=f32[3,3] index=i32[4]",
+            "scatter_rows : dst=f32[5,3] src=f32[3,3] index=f32[3]",
+            NULL,
+        },
     .fwd = {.each = 0},
     .why = "a copy",
     .fill = fill,

@@ -82,8 +82,7 @@ typedef struct dims {
     int rank;
     int64_t dim[REF_RANK];
 } dims;
-#define DIMS(...)                                                                                  \
-    ((dims){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+#define DIMS(...) ((dims){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 
 static struct {
     const op *op;
@@ -97,8 +96,8 @@ static struct {
 static struct {
     int cases;
     bool absent_in[REF_IN], absent_out[REF_OUT];
-    int64_t elements[REF_IN];       /* compared with a difference */
-    double values[REF_ATTR][8];     /* distinct */
+    int64_t elements[REF_IN];   /* compared with a difference */
+    double values[REF_ATTR][8]; /* distinct */
     int value_count[REF_ATTR];
 } tried;
 

@@ -54,8 +54,6 @@ void ref_dropout_fwd(const ref_call *call)
 void ref_dropout_bwd(const ref_call *call)
 {
     if (!call->din[0]) return;
-    if (call->dout[0])
-        mask(call, call->dout[0]->d, call->din[0]->d);
-    else
-        ref_zero(call->din[0]);
+    if (call->dout[0]) mask(call, call->dout[0]->d, call->din[0]->d);
+    else ref_zero(call->din[0]);
 }

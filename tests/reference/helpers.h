@@ -66,17 +66,11 @@ static inline double ref_act_slope(int act, double x)
     switch (act) {
     case REF_GELU:
         t = tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));
-        return 0.5 * (1 + t) +
-               0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
-    case REF_GELU_ERF:
-        return 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-0.5 * x * x) / sqrt(2 * M_PI);
-    case REF_SILU:
-        s = 1 / (1 + exp(-x));
-        return s + x * s * (1 - s);
+        return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+    case REF_GELU_ERF: return 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-0.5 * x * x) / sqrt(2 * M_PI);
+    case REF_SILU: s = 1 / (1 + exp(-x)); return s + x * s * (1 - s);
     case REF_RELU: return x > 0 ? 1 : 0;
-    case REF_TANH:
-        t = tanh(x);
-        return 1 - t * t;
+    case REF_TANH: t = tanh(x); return 1 - t * t;
     default: return 1;
     }
 }

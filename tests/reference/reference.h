@@ -1,5 +1,6 @@
-/* The independent judge: every op again, in doubles and plain loops, sharing nothing with the engine.
- * Read engine/ops/op_list.def for the meaning of inputs, outputs and attributes; their order is that of the row. */
+/* The independent judge: every op again, in doubles and plain loops, sharing nothing with the
+ * engine. Read engine/ops/op_list.def for the meaning of inputs, outputs and attributes; their
+ * order is that of the row. */
 #ifndef QN_TESTS_REFERENCE_H
 #define QN_TESTS_REFERENCE_H
 
@@ -14,12 +15,13 @@ typedef struct ref_tensor {
 } ref_tensor;
 
 typedef struct ref_call {
-    double attr[REF_ATTR];         /* in the row's order; a word is its position in the list */
-    const ref_tensor *in[REF_IN];  /* NULL: absent */
-    ref_tensor *out[REF_OUT];      /* shapes are set; NULL: not wanted. Saved outputs are not here. An in-place
-                                      output is a tensor of its own: copy, then change it */
+    double attr[REF_ATTR];        /* in the row's order; a word is its position in the list */
+    const ref_tensor *in[REF_IN]; /* NULL: absent */
+    ref_tensor *out[REF_OUT]; /* shapes are set; NULL: not wanted. Saved outputs are not here. An
+                                 in-place output is a tensor of its own: copy, then change it */
     const ref_tensor *dout[REF_OUT]; /* bwd: gradients of the outputs, NULL: zero */
-    ref_tensor *din[REF_IN];         /* bwd: filled with gradients of the inputs; NULL: not wanted. Start from 0 */
+    ref_tensor
+        *din[REF_IN]; /* bwd: filled with gradients of the inputs; NULL: not wanted. Start from 0 */
 } ref_call;
 
 /* ref_<stem>_fwd for each row, ref_<stem>_bwd for each row that has a gradient. */

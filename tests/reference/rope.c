@@ -33,8 +33,6 @@ void ref_rope_fwd(const ref_call *call)
 void ref_rope_bwd(const ref_call *call)
 {
     if (!call->din[0]) return;
-    if (call->dout[0])
-        turn(call, call->dout[0]->d, call->din[0]->d, -1);
-    else
-        ref_zero(call->din[0]);
+    if (call->dout[0]) turn(call, call->dout[0]->d, call->din[0]->d, -1);
+    else ref_zero(call->din[0]);
 }

@@ -9,8 +9,7 @@ void ref_slice_fwd(const ref_call *call)
     int64_t inner = ref_span(x, axis + 1, x->rank);
     for (int64_t o = 0; o < ref_span(x, 0, axis); o++)
         for (int64_t i = 0; i < length * inner; i++)
-            call->out[0]->d[o * length * inner + i] =
-                x->d[(o * x->dim[axis] + from) * inner + i];
+            call->out[0]->d[o * length * inner + i] = x->d[(o * x->dim[axis] + from) * inner + i];
 }
 
 void ref_slice_bwd(const ref_call *call)

@@ -16,8 +16,7 @@ void ref_softmax_fwd(const ref_call *call)
 {
     const ref_tensor *x = call->in[0];
     int64_t n = ref_cols(x);
-    for (int64_t r = 0; r < ref_rows(x); r++)
-        row_softmax(x->d + r * n, call->out[0]->d + r * n, n);
+    for (int64_t r = 0; r < ref_rows(x); r++) row_softmax(x->d + r * n, call->out[0]->d + r * n, n);
 }
 
 void ref_softmax_bwd(const ref_call *call)

@@ -1,4 +1,6 @@
-"""layers.py SOURCE_FOLDER: every #include of engine/ obeys engine/LAYERS. Prints each line that does not."""
+"""layers.py SOURCE_FOLDER: every #include of engine/ obeys engine/LAYERS. Prints each line that
+does not."""
+
 import os
 import re
 import sys
@@ -7,7 +9,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 
 
 def read_table(path):
-    """Layers to what they may include, and foreign headers (by their start) to who alone may include them."""
+    """Layers to what they may include, and foreign headers to who alone may include them."""
     layers, foreign = {}, {}
     with open(path, encoding="utf-8") as lines:
         for line in lines:
@@ -31,7 +33,7 @@ def why_not(layer, header, quoted, layers, foreign):
     if header.startswith("quernel/") or not quoted:
         return None
     if "/" not in header:
-        return "say the layer: \"layer/header.h\""
+        return 'say the layer: "layer/header.h"'
     target = header.split("/")[0]
     if target not in layers:
         return f"{target} is not a layer"
@@ -65,7 +67,10 @@ def main():
                             continue
                         why = why_not(layer, found[1] or found[2], bool(found[1]), layers, foreign)
                         if why:
-                            print(f"{os.path.relpath(path, sys.argv[1])}:{number}: {line.strip()}: {why}")
+                            print(
+                                f"{os.path.relpath(path, sys.argv[1])}:{number}: "
+                                f"{line.strip()}: {why}"
+                            )
                             bad += 1
     # Ways in and examples see public headers only.
     for folder in ("bindings", "examples"):
@@ -80,7 +85,10 @@ def main():
                         found = INCLUDE.match(line)
                         header = (found[1] or found[2]) if found else ""
                         if header.split("/")[0] in layers and "/" in header:
-                            print(f"{os.path.relpath(path, sys.argv[1])}:{number}: {line.strip()}: not a public header")
+                            print(
+                                f"{os.path.relpath(path, sys.argv[1])}:{number}: "
+                                f"{line.strip()}: not a public header"
+                            )
                             bad += 1
     print(f"{files} files, {bad} includes against engine/LAYERS")
     return bad != 0 or files == 0

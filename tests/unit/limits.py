@@ -1,7 +1,8 @@
 """limits.py SOURCE_FOLDER: the limits of STYLE on files, functions, lines and parameters.
 
-What may exceed one is named in limits_exceptions.txt: "path limit reason", limit being file, function, line or
-parameters; an exception that nothing needs is an error too."""
+What may exceed one is named in limits_exceptions.txt: "path limit reason", limit being file, function,
+line or parameters; an exception that nothing needs is an error too."""
+
 import os
 import re
 import sys
@@ -15,16 +16,18 @@ NOT_FUNCTIONS = {"if", "for", "while", "switch", "return", "sizeof", "defined"}
 def blank(text):
     """The same text with comments, strings and characters blanked, so that brackets count."""
     out, i = [], 0
-    pattern = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+    pattern = re.compile(
+        r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL
+    )
     for found in pattern.finditer(text):
-        out.append(text[i:found.start()])
+        out.append(text[i : found.start()])
         out.append(re.sub(r"[^\n]", " ", found[0]))
         i = found.end()
     return "".join(out) + text[i:]
 
 
 def without_macros(text):
-    """Preprocessor lines blanked, continued ones too; of #if, #elif, #else only the first branch stays."""
+    """Preprocessor lines blanked; of #if, #elif, #else only the first branch stays."""
     lines, keep, stack, continued = [], True, [], False
     for line in text.split("\n"):
         directive = re.match(r"\s*#\s*(\w+)", line) if not continued else None
@@ -43,7 +46,7 @@ def without_macros(text):
 
 
 def functions(text):
-    """(name, first line, lines, parameters) of each function definition or prototype; 0 lines: a prototype."""
+    """(name, first line, lines, parameters) of each function; 0 lines: a prototype."""
     depth, i = 0, 0
     heads = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
     while i < len(text):
@@ -55,12 +58,18 @@ def functions(text):
             found = heads.match(text, i)
             if found and (i == 0 or not (text[i - 1].isalnum() or text[i - 1] == "_")):
                 close = matching(text, found.end() - 1, "()")
-                if found[1] in NOT_FUNCTIONS or found[1].isupper() or found[1].startswith(("QN_", "__")):
+                if (
+                    found[1] in NOT_FUNCTIONS
+                    or found[1].isupper()
+                    or found[1].startswith(("QN_", "__"))
+                ):
                     i = close + 1
                     continue
-                after = re.compile(r"(?:\s|QN_\w+(?:\([^()]*\))?|__attribute__\s*\(\(.*?\)\))*([{;]?)").match(text, close + 1)
+                after = re.compile(
+                    r"(?:\s|QN_\w+(?:\([^()]*\))?|__attribute__\s*\(\(.*?\)\))*([{;]?)"
+                ).match(text, close + 1)
                 first = text.count("\n", 0, i) + 1
-                parameters = count_parameters(text[found.end():close])
+                parameters = count_parameters(text[found.end() : close])
                 if after[1] == "{":
                     end = matching(text, after.end() - 1, "{}")
                     yield found[1], first, text.count("\n", i, end) + 1, parameters
@@ -111,7 +120,8 @@ def check(path, name):
             yield "function", first, f"{function} has {length} lines; at most {FUNCTION_LINES}"
         # A kernel's arguments are buffers with their offsets: they are not bound by this.
         if parameters > PARAMETERS and not name.endswith((".cl", ".clh")):
-            yield "parameters", first, f"{function} has {parameters} parameters; at most {PARAMETERS}"
+            what = f"{function} has {parameters} parameters; at most {PARAMETERS}"
+            yield "parameters", first, what
 
 
 def read_exceptions(path):
@@ -145,7 +155,10 @@ def main():
                     print(f"{short}:{line}: {what}")
                     bad += 1
     for key in sorted(set(exceptions) - used):
-        print(f"tests/unit/limits_exceptions.txt:{exceptions[key]}: {' '.join(key)} is not needed any more")
+        print(
+            f"tests/unit/limits_exceptions.txt:{exceptions[key]}: "
+            f"{' '.join(key)} is not needed any more"
+        )
         bad += 1
     print(f"{files} files, {bad} beyond a limit, {len(exceptions)} exceptions")
     return bad != 0 or files == 0
