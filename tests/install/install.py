@@ -1,5 +1,6 @@
-"""`cmake --install` into an empty folder, then an outside program against it, twice:
-by pkg-config and by find_package; the installed command runs, and the library shows no symbol that is not ours.
+"""`cmake --install` into an empty folder, then an outside program against it, twice: by pkg-config
+and by find_package; the installed command runs, and the library shows no symbol that is not
+ours.
 
     python3 tests/install/install.py BUILD_FOLDER
 """

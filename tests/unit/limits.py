@@ -1,7 +1,8 @@
 """limits.py SOURCE_FOLDER: the limits of STYLE on files, functions, lines and parameters.
 
-What may exceed one is named in limits_exceptions.txt: "path limit reason", limit being file, function,
-line or parameters; an exception that nothing needs is an error too."""
+What may exceed one is named in limits_exceptions.txt: "path limit reason", limit being file,
+function, line or parameters; an exception that nothing needs is an error too.
+"""
 
 import os
 import re
