@@ -22,17 +22,16 @@ bool qn__points_add(qn_points *points, double x, double y)
     return true;
 }
 
-/* An exponential mean over about a fortieth of the run, without the pull of its first value (Kingma
- * and Ba 2015). */
+/* A running mean over about a fortieth of the run; over less at first, where the loss falls fast.
+ */
 bool qn__chart_smooth(qn_chart *chart)
 {
-    double keep = chart->train.count > 80 ? 1 - 40.0 / chart->train.count : 0.5;
-    double mean = 0, weight = 0;
+    double mean = 0;
     chart->smooth.count = 0;
     for (int i = 0; i < chart->train.count; i++) {
-        mean = keep * mean + (1 - keep) * chart->train.y[i];
-        weight = keep * weight + (1 - keep);
-        if (!qn__points_add(&chart->smooth, chart->train.x[i], mean / weight)) return false;
+        double steps = fmin(chart->train.count / 40.0, 1 + i / 10.0);
+        mean += (chart->train.y[i] - mean) / fmax(steps, 1);
+        if (!qn__points_add(&chart->smooth, chart->train.x[i], mean)) return false;
     }
     return true;
 }
@@ -65,10 +64,23 @@ qn_range qn__chart_range(const qn_chart *chart)
     if (!isfinite(range.x0)) range = (qn_range){0, 1, 0, 1};
     if (range.x1 <= range.x0) range.x1 = range.x0 + 1;
     if (range.y1 <= range.y0) range.y1 = range.y0 + 1;
-    double margin = 0.03 * (range.y1 - range.y0);
-    range.y0 -= margin;
-    range.y1 += margin;
+    range.log_y = range.y0 > 0 && range.y1 > 4 * range.y0;
+    double low = qn__range_value(&range, -0.03), high = qn__range_value(&range, 1.03);
+    range.y0 = low;
+    range.y1 = high;
     return range;
+}
+
+double qn__range_height(const qn_range *range, double y)
+{
+    if (range->log_y) return log(y / range->y0) / log(range->y1 / range->y0);
+    return (y - range->y0) / (range->y1 - range->y0);
+}
+
+double qn__range_value(const qn_range *range, double height)
+{
+    if (range->log_y) return range->y0 * pow(range->y1 / range->y0, height);
+    return range->y0 + height * (range->y1 - range->y0);
 }
 
 double qn__tick_step(double span, int parts)
@@ -91,7 +103,7 @@ static double to_x(const qn_range *range, double x)
 
 static double to_y(const qn_range *range, double y)
 {
-    return HEIGHT - BOTTOM - (y - range->y0) / (range->y1 - range->y0) * (HEIGHT - TOP - BOTTOM);
+    return HEIGHT - BOTTOM - qn__range_height(range, y) * (HEIGHT - TOP - BOTTOM);
 }
 
 static void svg_line(FILE *out, const qn_range *range, const qn_points *points, const char *style)
@@ -105,16 +117,32 @@ static void svg_line(FILE *out, const qn_range *range, const qn_points *points, 
     fprintf(out, "\"/>\n");
 }
 
+static void svg_tick(FILE *out, const qn_range *range, double y)
+{
+    if (y < range->y0 || y > range->y1) return;
+    fprintf(out,
+            "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#dddddd\"/>"
+            "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.10g</text>\n",
+            LEFT, WIDTH - RIGHT, to_y(range, y), to_y(range, y), LEFT - 8, to_y(range, y) + 4, y);
+}
+
+static void svg_ticks(FILE *out, const qn_range *range)
+{
+    static const double rounds[] = {1, 1.5, 2, 3, 4, 5, 7};
+    double step = qn__tick_step(range->y1 - range->y0, 8);
+    if (!range->log_y) {
+        for (double k = ceil(range->y0 / step); k * step <= range->y1; k++)
+            svg_tick(out, range, k * step);
+        return;
+    }
+    for (double ten = floor(log10(range->y0)); ten <= log10(range->y1); ten++)
+        for (int i = 0; i < 7; i++) svg_tick(out, range, rounds[i] * pow(10, ten));
+}
+
 static void svg_axes(FILE *out, const qn_range *range)
 {
-    double step = qn__tick_step(range->y1 - range->y0, 8);
-    for (double y = ceil(range->y0 / step) * step; y <= range->y1; y += step)
-        fprintf(out,
-                "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#dddddd\"/>"
-                "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.10g</text>\n",
-                LEFT, WIDTH - RIGHT, to_y(range, y), to_y(range, y), LEFT - 8, to_y(range, y) + 4,
-                fabs(y) < step / 2 ? 0 : y);
-    step = qn__tick_step(range->x1 - range->x0, 8);
+    svg_ticks(out, range);
+    double step = qn__tick_step(range->x1 - range->x0, 8);
     for (double x = ceil(range->x0 / step) * step; x <= range->x1; x += step)
         fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.10g</text>\n",
                 to_x(range, x), HEIGHT - BOTTOM + 18, x);

@@ -23,25 +23,26 @@ typedef struct canvas {
 static void put_dot(canvas *c, double x, double y, bool val)
 {
     int dot_x = (int)lround((x - c->range.x0) / (c->range.x1 - c->range.x0) * (c->columns * 2 - 1));
-    int dot_y = (int)lround((c->range.y1 - y) / (c->range.y1 - c->range.y0) * (ROWS * 4 - 1));
+    int dot_y = (int)lround((1 - qn__range_height(&c->range, y)) * (ROWS * 4 - 1));
     if (dot_x < 0 || dot_y < 0 || dot_x >= c->columns * 2 || dot_y >= ROWS * 4) return;
     int cell = dot_y / 4 * c->columns + dot_x / 2;
     c->dots[cell] |= dot_bits[dot_y % 4][dot_x % 2];
     if (val) c->val[cell] = 1;
 }
 
-/* Straight between the points, a dot at each column and each row that it crosses. */
+/* Straight between the points, close enough for a dot at each column and each row that it crosses.
+ */
 static void put_curve(canvas *c, const qn_points *points, bool val)
 {
-    double dots_x = c->columns * 2 / (c->range.x1 - c->range.x0),
-           dots_y = ROWS * 4 / (c->range.y1 - c->range.y0);
+    double dots_x = c->columns * 2 / (c->range.x1 - c->range.x0);
     for (int i = 0; i < points->count; i++) {
         put_dot(c, points->x[i], points->y[i], val);
         if (i == 0) continue;
-        double dx = points->x[i] - points->x[i - 1], dy = points->y[i] - points->y[i - 1];
-        int parts = 1 + (int)fmax(fabs(dx) * dots_x, fabs(dy) * dots_y);
-        for (int p = 1; p < parts; p++)
-            put_dot(c, points->x[i - 1] + dx * p / parts, points->y[i - 1] + dy * p / parts, val);
+        double x = points->x[i - 1], dx = points->x[i] - x;
+        double y = points->y[i - 1], dy = points->y[i] - y;
+        double rise = qn__range_height(&c->range, y + dy) - qn__range_height(&c->range, y);
+        int parts = 1 + (int)fmin(4096, 2 * fmax(fabs(dx) * dots_x, fabs(rise) * ROWS * 4));
+        for (int p = 1; p < parts; p++) put_dot(c, x + dx * p / parts, y + dy * p / parts, val);
     }
 }
 
@@ -54,7 +55,7 @@ static void print_cell(FILE *out, unsigned bits, bool unicode)
 
 static void print_row(const canvas *c, FILE *out, int row, bool colour, bool unicode)
 {
-    double value = c->range.y1 - (row + 0.5) / ROWS * (c->range.y1 - c->range.y0);
+    double value = qn__range_value(&c->range, 1 - (row + 0.5) / ROWS);
     if (row % 3 == 0) fprintf(out, "%*.3f ", LABEL - 2, value);
     else fprintf(out, "%*s", LABEL - 1, "");
     fputs(unicode ? "\u2502" : "|", out);

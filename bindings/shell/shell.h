@@ -117,6 +117,7 @@ typedef struct qn_chart {
 
 typedef struct qn_range {
     double x0, x1, y0, y1;
+    bool log_y; /* a long way down: equal ratios are equal heights */
 } qn_range;
 
 /* Values that are not finite are left out. false: out of memory. */
@@ -124,6 +125,9 @@ bool qn__points_add(qn_points *points, double x, double y);
 bool qn__chart_smooth(qn_chart *chart);
 void qn__chart_free(qn_chart *chart);
 qn_range qn__chart_range(const qn_chart *chart);
+/* Where y lies between y0 (0) and y1 (1), and back. */
+double qn__range_height(const qn_range *range, double y);
+double qn__range_value(const qn_range *range, double height);
 /* A round step that cuts `span` into about `parts`. */
 double qn__tick_step(double span, int parts);
 /* Whole file or none. Exit code or QN_GO_ON. */
