@@ -9,8 +9,10 @@
  *
  * Meaning: QN_S_BY_K  0: s(i, k) = s[i * s_step + k]   1: s[k * s_step + i]
  *          QN_FLIP    0: y(i, lane) = y[i * y_step + lane]   1: y[lane * y_step + i]
- *          QN_FROM_C 0/1, QN_BIAS 0/1, QN_PRE 0/1, QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5
- * tanh Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y */
+ *          QN_FROM_C 0/1, QN_BIAS 0/1, QN_PRE 0/1
+ *          QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5 tanh
+ * Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y;
+ *          QN_FETCH_AHEAD 0/1 ask for rows of V before they are needed (V not packed) */
 #define QN_W 16
 #include "activation.clh"
 #include "tile.clh"
@@ -20,6 +22,12 @@
 #endif
 #ifndef QN_KC
 #define QN_KC 1024
+#endif
+#ifndef QN_FETCH_AHEAD
+#define QN_FETCH_AHEAD 0
+#endif
+#ifndef __has_builtin
+#define __has_builtin(x) 0
 #endif
 #if QN_NV != 1 && QN_NV != 2
 #error "QN_NV must be 1 or 2"
@@ -118,6 +126,21 @@ inline float16 qn_add_bias(const qn_product *p, float16 v, const int i, const in
 #include "matmul_tile.clh"
 #undef QN_TILE
 
+/* Ask for this tile's share of the next QN_KC rows of V: at a large stride the hardware does not see
+ * them coming. */
+inline void qn_fetch_ahead(const qn_product *p, const int k_next, const int done, const int rows)
+{
+#if QN_FETCH_AHEAD && __has_builtin(__builtin_prefetch)
+    const int count = min(QN_KC, p->k_total - k_next), share = QN_KC / (rows / QN_ROWS) + 1;
+    const int first = done / QN_ROWS * share, last = min(count, first + share);
+    for (int k = first; k < last; k++) {
+        const size_t at = (size_t)(p->v + (ulong)(k_next + k) * p->v_row);
+        __builtin_prefetch((const void *)at, 0, 2);
+        if (QN_NV == 2) __builtin_prefetch((const void *)(at + 64), 0, 2);
+    }
+#endif
+}
+
 /* Grid: (panels, blocks of block_rows rows, batch). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(float, v),
@@ -145,7 +168,10 @@ matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(float, 
     do { /* once even when k_total is 0: y = act(c + bias) */
         const int k_to = min(k_total, k + QN_KC);
         int i = from;
-        for (; i + QN_ROWS <= to; i += QN_ROWS) QN_CAT(qn_block_, QN_ROWS)(&p, i, k, k_to);
+        for (; i + QN_ROWS <= to; i += QN_ROWS) {
+            qn_fetch_ahead(&p, k_to, i - from, to - from);
+            QN_CAT(qn_block_, QN_ROWS)(&p, i, k, k_to);
+        }
         for (; i + 4 <= to; i += 4) qn_block_4(&p, i, k, k_to);
         for (; i < to; i++) qn_block_1(&p, i, k, k_to);
         k = k_to;

@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 #include <glob.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,8 +105,23 @@ static qn_status add_platform(cl_platform_id platform, qn_found **found, int *co
     return QN_OK;
 }
 
+/* PoCL's threads may otherwise wake on one core and stay there for a whole launch: half the speed.
+ * Pinned when this process has the machine to itself; ranks on one machine would all pin to its
+ * first cores. POCL_AFFINITY=0 in the environment keeps them free. */
+static void pin_pocl_threads(void)
+{
+    static const char *const launchers[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"};
+    cpu_set_t mine;
+    for (size_t i = 0; i < sizeof launchers / sizeof launchers[0]; i++)
+        if (getenv(launchers[i])) return;
+    if (sched_getaffinity(0, sizeof mine, &mine) != 0) return;
+    if (CPU_COUNT(&mine) == sysconf(_SC_NPROCESSORS_ONLN)) setenv("POCL_AFFINITY", "1", 0);
+}
+
 qn_status qn__discover(qn_found **found, int *count)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, pin_pocl_threads);
     cl_platform_id platforms[64];
     cl_uint platform_count = 0;
     *found = NULL;

@@ -7,6 +7,10 @@ enum { A, B, BIAS, C };
 enum { Y, PRE };
 enum { TRANS_A, TRANS_B, ACT };
 enum { ITEMS_WANTED = 8, ROWS_LIMIT = 240, PACK_BLOCK = 256 };
+enum {
+    DEPTH =
+        1024 /* elements of k between visits to y: a panel of them fits the second-level cache */
+};
 
 /* The product with transpositions resolved to strides, all in elements. */
 typedef struct product {
@@ -227,9 +231,10 @@ static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
     if (p.m == 0 || p.n == 0 || p.batch == 0) return QN_OK;
     if (w.pack && p.k > 0) QN_TRY(pack(exec, call, &p, &w));
     epilogue(call, options, sizeof options);
-    qn__exec_begin(exec, call, "matmul_wide",
-                   "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 %s", w.vectors, w.s_by_k,
-                   w.flip, options);
+    qn__exec_begin(
+        exec, call, "matmul_wide",
+        "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 -DQN_KC=%d -DQN_FETCH_AHEAD=%d %s",
+        w.vectors, w.s_by_k, w.flip, DEPTH, !w.pack, options);
     const qn_operand *s = w.flip ? &call->in[B] : &call->in[A],
                      *v = w.flip ? &call->in[A] : &call->in[B];
     add_tensors(exec, call, s, w.pack ? NULL : v);
