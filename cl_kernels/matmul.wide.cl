@@ -131,7 +131,8 @@ inline float16 qn_add_bias(const qn_product *p, float16 v, const int i, const in
 inline void qn_fetch_ahead(const qn_product *p, const int k_next, const int done, const int rows)
 {
 #if QN_FETCH_AHEAD && __has_builtin(__builtin_prefetch)
-    const int count = min(QN_KC, p->k_total - k_next), share = QN_KC / (rows / QN_ROWS) + 1;
+    const int count = min(QN_KC, p->k_total - k_next);
+    const int share = QN_KC / (rows / QN_ROWS) + 1;
     const int first = done / QN_ROWS * share, last = min(count, first + share);
     for (int k = first; k < last; k++) {
         const size_t at = (size_t)(p->v + (ulong)(k_next + k) * p->v_row);

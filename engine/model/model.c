@@ -192,7 +192,9 @@ qn_status qn_model_loss(qn_model *model, const int32_t *tokens, size_t count, in
     for (size_t first = 0; status == QN_OK && first < windows; first += (size_t)batch) {
         status = loss_batch(model, tokens, count, first, ids, losses, loss);
         if (status == QN_OK && progress &&
-            !progress(user, (int64_t)first + batch, (int64_t)windows))
+            !progress(user,
+                      (int64_t)(first + (size_t)batch < windows ? first + (size_t)batch : windows),
+                      (int64_t)windows))
             status = qn__fail(QN_INTERRUPTED, "evaluation stopped");
     }
     free(ids);

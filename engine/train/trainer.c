@@ -68,8 +68,9 @@ qn_status qn__trainer_fit(const qn_train_options *o, const qn_model_config *conf
         try_micro(o, config, device, caps, micro, automatic ? auto_share : 1.0, training);
     if (status != QN_OUT_OF_DEVICE_MEMORY) return status;
     int64_t fits = largest_fit(o, config, caps, micro, automatic ? auto_share : 1.0);
+    if (automatic && fits == 0) fits = largest_fit(o, config, caps, micro, 1.0);
     if (automatic && fits > 0)
-        return try_micro(o, config, device, caps, fits, auto_share, training);
+        return try_micro(o, config, device, caps, fits, 1.0, training);
     status =
         try_micro(o, config, device, caps, micro, 1.0, training); /* its message again, whole */
     if (status == QN_OK) return QN_OK;
@@ -144,6 +145,7 @@ qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, 
     t->device = device;
     t->best_val = NAN;
     qn_status status = qn__train_options_copy(options, &t->options);
+    if (status == QN_OK) status = qn__comm_create(&t->comm);
     if (status == QN_OK) status = set_up(t, progress, user);
     if (status == QN_OK) status = write_start(t);
     if (status != QN_OK) qn_trainer_destroy(&t);
@@ -161,6 +163,7 @@ void qn_trainer_destroy(qn_trainer **trainer)
     free(t->window);
     free(t->ids);
     free(t->tokenizer_path);
+    if (t->comm) t->comm->destroy(&t->comm);
     free(t);
     *trainer = NULL;
 }
@@ -223,9 +226,11 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
 
 qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
 {
-    double start = seconds_now(), loss, norm;
+    double start = seconds_now(), loss = 0, norm = 0;
     for (int64_t leaf = 0; leaf < t->training->leaves; leaf++) QN_TRY(load_leaf(t, leaf));
-    QN_TRY(qn__training_step(t->training, (uint64_t)t->options->seed, t->step, &loss, &norm));
+    qn_status mine =
+        qn__training_step(t->training, (uint64_t)t->options->seed, t->step, &loss, &norm);
+    QN_TRY(t->comm->agree(t->comm, mine)); /* once a step: one rank's failure stops all */
     if (!isfinite(loss) || !isfinite(norm))
         return qn__fail(
             QN_NON_FINITE,

@@ -2,12 +2,14 @@
 #ifndef QN_TRAIN_TRAINER_H
 #define QN_TRAIN_TRAINER_H
 
+#include "cluster/cluster.h"
 #include "train/data.h"
 #include "train/training.h"
 
 struct qn_trainer {
     qn_train_options *options;
     qn_device *device;
+    qn_comm *comm; /* the other ranks: one process, for now */
     qn_data data;
     qn_training *training;
     int64_t step;           /* steps done */
