@@ -126,8 +126,8 @@ inline float16 qn_add_bias(const qn_product *p, float16 v, const int i, const in
 #include "matmul_tile.clh"
 #undef QN_TILE
 
-/* Ask for this tile's share of the next QN_KC rows of V: at a large stride the hardware does not see
- * them coming. */
+/* Ask for this tile's share of the next QN_KC rows of V: at a large stride the hardware does not
+ * see them coming. */
 inline void qn_fetch_ahead(const qn_product *p, const int k_next, const int done, const int rows)
 {
 #if QN_FETCH_AHEAD && __has_builtin(__builtin_prefetch)
