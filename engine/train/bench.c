@@ -277,7 +277,8 @@ qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int b
     const qn_caps *caps;
     qn_model_config c = *config;
     qn_training *t;
-    qn_training_options train = {.batch = batch, .micro = batch};
+    qn_training_options train = {
+        .batch = batch, .micro = batch, .variant = options ? options->variant : NULL};
     double seconds = 0;
     char *profile = NULL;
     *json = NULL;

@@ -69,8 +69,7 @@ qn_status qn__trainer_fit(const qn_train_options *o, const qn_model_config *conf
     if (status != QN_OUT_OF_DEVICE_MEMORY) return status;
     int64_t fits = largest_fit(o, config, caps, micro, automatic ? auto_share : 1.0);
     if (automatic && fits == 0) fits = largest_fit(o, config, caps, micro, 1.0);
-    if (automatic && fits > 0)
-        return try_micro(o, config, device, caps, fits, 1.0, training);
+    if (automatic && fits > 0) return try_micro(o, config, device, caps, fits, 1.0, training);
     status =
         try_micro(o, config, device, caps, micro, 1.0, training); /* its message again, whole */
     if (status == QN_OK) return QN_OK;

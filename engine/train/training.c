@@ -64,6 +64,12 @@ static qn_status declare_shared(qn_training *t)
 
 /* ---- graphs ---- */
 
+static qn_status plan(const qn_training *t, qn_graph *graph, qn_plan **made)
+{
+    const qn_plan_options options = {.size = sizeof options, .variant = t->variant};
+    return qn_plan_create(graph, &options, made);
+}
+
 static qn_status assign_gradients(qn_training *t, qn_network *network)
 {
     for (int i = 0; i < network->use_count; i++) {
@@ -100,7 +106,7 @@ static qn_status build_step(qn_training *t)
     if (status == QN_OK) status = assign_gradients(t, &network);
     qn__network_free(&network);
     QN_TRY(status);
-    return qn_plan_create(t->step_graph, NULL, &t->step_plan);
+    return plan(t, t->step_graph, &t->step_plan);
 }
 
 static qn_status build_eval(qn_training *t)
@@ -114,7 +120,7 @@ static qn_status build_eval(qn_training *t)
     qn__network_free(&network);
     QN_TRY(qn_graph_status(t->eval_graph));
     QN_TRY(qn_graph_assign(t->eval_graph, loss, "train.loss"));
-    return qn_plan_create(t->eval_graph, NULL, &t->eval_plan);
+    return plan(t, t->eval_graph, &t->eval_plan);
 }
 
 /* Join the uses of a tied weight, then the sums of squares. */
@@ -139,7 +145,7 @@ static qn_status build_norm(qn_training *t)
         QN_TRY(
             qn_graph_assign(t->norm_graph, sums, prefixed(name, sizeof name, "norm", weight.name)));
     }
-    return qn_plan_create(t->norm_graph, NULL, &t->norm_plan);
+    return plan(t, t->norm_graph, &t->norm_plan);
 }
 
 static qn_status build_update(qn_training *t)
@@ -155,7 +161,7 @@ static qn_status build_update(qn_training *t)
                  qn_graph_input(g, prefixed(m, sizeof m, "m", weight.name)),
                  qn_graph_input(g, prefixed(v, sizeof v, "v", weight.name)), hyper);
     QN_TRY(qn_graph_status(g));
-    return qn_plan_create(g, NULL, &t->update_plan);
+    return plan(t, g, &t->update_plan);
 }
 
 static qn_status host_memory(qn_training *t)
@@ -186,6 +192,7 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->leaves = t->batch / t->micro;
     t->rows = t->micro * config->context;
     t->dropout = options->dropout;
+    t->variant = options->variant;
     qn_status status = t->rows < INT32_MAX / 4
                            ? qn__store_create(device, caps, &t->store)
                            : qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");

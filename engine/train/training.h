@@ -15,6 +15,7 @@ typedef struct qn_training {
     int64_t batch, micro, leaves; /* sequences; batch = micro * leaves */
     int64_t rows;                 /* micro * context */
     float dropout;
+    const char *variant;
     qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
     qn_plan *step_plan, *eval_plan, *norm_plan, *update_plan;
     bool separate_eval; /* dropout: evaluation has its own plan */
@@ -32,6 +33,7 @@ typedef struct qn_training {
 typedef struct qn_training_options {
     int64_t batch, micro;
     float dropout;
+    const char *variant; /* force this kernel variant wherever it applies; NULL: our choice */
 } qn_training_options;
 
 /* Declare everything and make the plans; device NULL: only to look at. */
