@@ -1,5 +1,5 @@
-"""A training step of nanoGPT's CPU setting in PyTorch, for side-by-side timing: 4 layers, 4 heads, 128
-wide, context 64, batch 12, no biases, AdamW, clip 1. Prints one JSON object. Needs torch.
+"""A training step of nanoGPT's CPU setting in PyTorch, for side-by-side timing: 4 layers, 4 heads,
+128 wide, context 64, batch 12, no biases, AdamW, clip 1. Prints one JSON object. Needs torch.
 
     python3 tests/bench/nanogpt_torch.py [STEPS]
 """
@@ -77,4 +77,5 @@ for step in range(steps):
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     adam.step()
     times.append(time.perf_counter() - start)
-print(json.dumps({"step_ms": 1e3 * statistics.median(times[5:]), "threads": torch.get_num_threads()}))
+step_ms = 1e3 * statistics.median(times[5:])
+print(json.dumps({"step_ms": step_ms, "threads": torch.get_num_threads()}))

@@ -2,7 +2,7 @@
 
     python3 tests/bench/peers.py BUILD_FOLDER [--llmc PROGRAM] [--rounds N]
 
---llmc: a train_gpt2 of llm.c, built with OpenMP, run in its own folder (GPT-2 124M, B=4, T=64, which
+--llmc: a train_gpt2 of llm.c, built with OpenMP, run in its own folder (GPT-2 124M, B=4, T=64); it
 prints "(took N ms)" a step). nanoGPT's setting is compared with PyTorch where it is installed.
 """
 
