@@ -79,6 +79,7 @@ qn_status qn__device_open_found(const qn_found *found, bool profile,
  */
 qn_status qn__probe_all(qn_caps *caps, int index) QN_MUST_USE;
 /* In the helper: run one probe on an open device. */
+bool qn__probe_find(const char *name, qn_probe_id *probe);
 qn_verdict qn__probe_run(qn_device *device, qn_probe_id probe);
 
 /* Peaks from the cache; false when not there. */

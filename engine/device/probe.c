@@ -106,6 +106,16 @@ static bool prove_half(qn_device *device, float data[4][ITEMS])
     return true;
 }
 
+bool qn__probe_find(const char *name, qn_probe_id *probe)
+{
+    for (int i = 0; i < QN_PROBE_COUNT; i++) {
+        if (strcmp(name, probes[i].name) != 0) continue;
+        *probe = (qn_probe_id)i;
+        return true;
+    }
+    return false;
+}
+
 qn_verdict qn__probe_run(qn_device *device, qn_probe_id probe)
 {
     static bool (*const provers[])(qn_device *, float[4][ITEMS]) = {
@@ -258,29 +268,4 @@ qn_status qn__probe_all(qn_caps *caps, int index)
     }
     free(path);
     return QN_OK;
-}
-
-/* The whole of quernel-probe: `quernel-probe INDEX NAME` prints "proven" or "refuted". */
-QN_API int qn_probe_main(int argc, char **argv);
-
-int qn_probe_main(int argc, char **argv)
-{
-    qn_found *found;
-    qn_device *device;
-    int count;
-    if (argc != 3 || qn__discover(&found, &count) != QN_OK) return 64;
-    int index = atoi(argv[1]);
-    if (index < 0 || index >= count) return 69;
-    for (int i = 0; i < QN_PROBE_COUNT; i++) {
-        if (strcmp(argv[2], probes[i].name) != 0) continue;
-        if (qn__device_open_found(&found[index], false, &device) != QN_OK) return 69;
-        const char *word =
-            qn__probe_run(device, (qn_probe_id)i) == QN_PROVEN ? "proven\n" : "refuted\n";
-        if (write(STDOUT_FILENO, word, strlen(word)) < 0) return 71;
-        qn_device_close(&device);
-        free(found);
-        return 0;
-    }
-    free(found);
-    return 64;
 }

@@ -1,36 +1,28 @@
-#include "ops/exec.h"
-
-static qn_status shape(qn_call *call)
-{
-    QN_TRY(qn__check_f32(call));
-    qn__out_like(call, 0, 0);
-    return QN_OK;
-}
+#include "ops/unary.h"
 
 static void cost(const qn_call *call, qn_cost *cost)
 {
     qn__cost_elementwise(call, call->backward ? 40 : 30, cost);
 }
 
+/* Which GELU, as the kernels know it. */
+static const char *form(const qn_call *call)
+{
+    return call->attr[0].i ? "-DQN_ERF=1" : "-DQN_ERF=0";
+}
+
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, "gelu_fwd", "-DQN_ERF=%d", (int)call->attr[0].i);
-    qn__exec_tensor(exec, &call->out[0]);
-    qn__exec_tensor(exec, &call->in[0]);
-    return qn__exec_elementwise(exec, call, qn__elements(&call->in[0]));
+    return qn__unary_fwd(exec, call, "gelu_fwd", form(call));
 }
 
 static qn_status bwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, "gelu_bwd", "-DQN_ERF=%d", (int)call->attr[0].i);
-    qn__exec_tensor(exec, &call->din[0]);
-    qn__exec_tensor(exec, &call->dout[0]);
-    qn__exec_tensor(exec, &call->in[0]);
-    return qn__exec_elementwise(exec, call, qn__elements(&call->in[0]));
+    return qn__unary_bwd(exec, call, "gelu_bwd", form(call));
 }
 
 const qn_op qn__op_gelu = {
-    .shape = shape,
+    .shape = qn__unary_shape,
     .cost = cost,
     .fwd = fwd,
     .bwd = bwd,

@@ -1,13 +1,6 @@
-#include "ops/exec.h"
+#include "ops/unary.h"
 
 #include <stdio.h>
-
-static qn_status shape(qn_call *call)
-{
-    QN_TRY(qn__check_f32(call));
-    qn__out_like(call, 0, 0);
-    return QN_OK;
-}
 
 static void cost(const qn_call *call, qn_cost *cost)
 {
@@ -32,7 +25,7 @@ static qn_status grad(qn_grad_builder *builder)
 }
 
 const qn_op qn__op_scale = {
-    .shape = shape,
+    .shape = qn__unary_shape,
     .cost = cost,
     .fwd = fwd,
     .grad = grad,

@@ -1,11 +1,4 @@
-#include "ops/exec.h"
-
-static qn_status shape(qn_call *call)
-{
-    QN_TRY(qn__check_f32(call));
-    qn__out_like(call, 0, 0);
-    return QN_OK;
-}
+#include "ops/unary.h"
 
 static void cost(const qn_call *call, qn_cost *cost)
 {
@@ -14,23 +7,16 @@ static void cost(const qn_call *call, qn_cost *cost)
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, "silu_fwd", "%s", "");
-    qn__exec_tensor(exec, &call->out[0]);
-    qn__exec_tensor(exec, &call->in[0]);
-    return qn__exec_elementwise(exec, call, qn__elements(&call->out[0]));
+    return qn__unary_fwd(exec, call, "silu_fwd", "");
 }
 
 static qn_status bwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, "silu_bwd", "%s", "");
-    qn__exec_tensor(exec, &call->din[0]);
-    qn__exec_tensor(exec, &call->dout[0]);
-    qn__exec_tensor(exec, &call->in[0]);
-    return qn__exec_elementwise(exec, call, qn__elements(&call->dout[0]));
+    return qn__unary_bwd(exec, call, "silu_bwd", "");
 }
 
 const qn_op qn__op_silu = {
-    .shape = shape,
+    .shape = qn__unary_shape,
     .cost = cost,
     .fwd = fwd,
     .bwd = bwd,

@@ -57,9 +57,12 @@ static void basic_probe_is_proven(void **unused)
     (void)unused;
     qn_device *device = opened();
     assert_int_equal(qn__device_caps(device)->probe[QN_PROBE_BASIC], QN_PROVEN);
-    for (int i = 0; i < QN_PROBE_COUNT; i++)
+    for (int i = 0; i < QN_PROBE_COUNT; i++) {
         if (qn__device_caps(device)->type == QN_CPU)
             assert_int_not_equal(qn__device_caps(device)->probe[i], QN_UNKNOWN);
+        if (strstr(qn__device_caps(device)->platform, "Portable Computing Language"))
+            assert_int_equal(qn__device_caps(device)->probe[i], QN_PROVEN);
+    }
     qn_device_close(&device);
 }
 
