@@ -126,16 +126,20 @@ inline float16 qn_add_bias(const qn_product *p, float16 v, const int i, const in
 #include "matmul_tile.clh"
 #undef QN_TILE
 
-/* Ask for this tile's share of the next QN_KC rows of V: at a large stride the hardware does not
- * see them coming. */
+/* Ask for this tile's share of the rows of V that come next (the next QN_KC of them, or the first
+ * of the next panel, which this thread most likely does next): at a large stride the hardware does
+ * not see them coming. */
 inline void qn_fetch_ahead(const qn_product *p, const int k_next, const int done, const int rows)
 {
 #if QN_FETCH_AHEAD && __has_builtin(__builtin_prefetch)
-    const int count = min(QN_KC, p->k_total - k_next);
-    const int share = QN_KC / (rows / QN_ROWS) + 1;
+    const bool over = k_next >= p->k_total;
+    if (over && p->lane + 2 * QN_PANEL_LANES > p->lanes) return;
+    __global const float *next = over ? p->v + QN_PANEL_LANES : p->v + (ulong)k_next * p->v_row;
+    const int count = min(QN_KC, over ? p->k_total : p->k_total - k_next);
+    const int share = count / (rows / QN_ROWS) + 1;
     const int first = done / QN_ROWS * share, last = min(count, first + share);
     for (int k = first; k < last; k++) {
-        const size_t at = (size_t)(p->v + (ulong)(k_next + k) * p->v_row);
+        const size_t at = (size_t)(next + (ulong)k * p->v_row);
         __builtin_prefetch((const void *)at, 0, 2);
         if (QN_NV == 2) __builtin_prefetch((const void *)(at + 64), 0, 2);
     }

@@ -61,7 +61,7 @@ class Model(torch.nn.Module):
         for block in self.blocks:
             x = block(x)
         logits = self.norm(x) @ self.tokens.weight.T
-        return F.cross_entropy(logits.view(-1, VOCAB), targets.view(-1))
+        return F.cross_entropy(logits.view(-1, VOCAB), targets.reshape(-1))
 
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 60

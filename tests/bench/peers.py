@@ -46,7 +46,11 @@ def llmc_step():
 def torch_step():
     script = pathlib.Path(__file__).resolve().parent / "nanogpt_torch.py"
     out = subprocess.run([sys.executable, script], capture_output=True, text=True)
-    return json.loads(out.stdout)["step_ms"] if out.returncode == 0 else None
+    if out.returncode == 77:
+        return None
+    if out.returncode != 0:
+        raise SystemExit(out.stderr)
+    return json.loads(out.stdout)["step_ms"]
 
 
 def compare(label, peer, a, b):
