@@ -116,6 +116,11 @@ static qn_status prepare_step(qn_plan *plan, qn_step *step, const char *variant)
         return qn__fail(QN_OUT_OF_DEVICE_MEMORY,
                         "a workspace of %.1f MB is larger than the device gives at once",
                         (double)scratch / 1e6);
+    if (qn__log_wanted(QN_LOG_VERBOSE)) {
+        char text[512];
+        qn__log(QN_LOG_VERBOSE, "%s -> %s", qn__call_text(call, text, sizeof text),
+                call->variant->name);
+    }
     qn_exec recorder = {.record = record, .record_user = plan};
     QN_TRY(launch(&recorder, call));
     qn_cost cost = qn__call_cost(call);

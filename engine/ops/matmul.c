@@ -7,10 +7,8 @@ enum { A, B, BIAS, C };
 enum { Y, PRE };
 enum { TRANS_A, TRANS_B, ACT };
 enum { ITEMS_WANTED = 8, ROWS_LIMIT = 240, PACK_BLOCK = 256 };
-enum {
-    DEPTH =
-        1024 /* elements of k between visits to y: a panel of them fits the second-level cache */
-};
+/* Elements of k between visits to y: a panel of them fits the second-level cache. */
+enum { DEPTH = 1024 };
 
 /* The product with transpositions resolved to strides, all in elements. */
 typedef struct product {
