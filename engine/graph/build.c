@@ -88,8 +88,9 @@ static qn_operand operand_of(const qn_graph *graph, int id)
 
 void qn__node_call(const qn_graph *graph, const qn_node *node, qn_call *call)
 {
-    *call = (qn_call){
-        .op = qn__op((qn_op_id)node->op), .backward = node->backward, .caps = &graph->store->caps};
+    *call = (qn_call){.op = node->op >= 0 ? qn__op((qn_op_id)node->op) : NULL,
+                      .backward = node->backward,
+                      .caps = &graph->store->caps};
     memcpy(call->attr, node->attr, sizeof call->attr);
     for (int i = 0; i < QN_OP_MAX_IN; i++) call->in[i] = operand_of(graph, node->in[i]);
     for (int i = 0; i < QN_OP_MAX_OUT; i++) call->out[i] = operand_of(graph, node->out[i]);
@@ -182,6 +183,22 @@ qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape, int
     share_storage(graph, *output, tensor);
     QN_TRY(qn__graph_new_node(graph, &node));
     node->op = QN_RESHAPE;
+    node->in[0] = tensor;
+    node->out[0] = *output;
+    return QN_OK;
+}
+
+qn_status qn__graph_all_reduce(qn_graph *graph, int tensor, qn_comm_op op, int *output)
+{
+    const qn_desc *desc = &graph->tensors[tensor]->desc;
+    qn_node *node;
+    QN_CHECK(desc->dtype == QN_F32, "all_reduce: the tensor is %s; it must be f32",
+             qn_dtype_name(desc->dtype));
+    QN_TRY(qn__graph_new_tensor(graph, desc, output));
+    share_storage(graph, *output, tensor);
+    QN_TRY(qn__graph_new_node(graph, &node));
+    node->op = QN_OP_COMM;
+    node->attr[0].i = (int64_t)op;
     node->in[0] = tensor;
     node->out[0] = *output;
     return QN_OK;

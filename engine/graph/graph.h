@@ -2,10 +2,13 @@
 #ifndef QN_GRAPH_GRAPH_H
 #define QN_GRAPH_GRAPH_H
 
+#include "graph/comm.h"
 #include "graph/store.h"
 #include "ops/op.h"
 
-enum { QN_RESHAPE = -1 }; /* node kind without a kernel */
+/* Node kinds without a kernel. QN_OP_COMM: a collective over in[0], in place, through the interface
+ * of comm.h that the plan was given; attr[0].i is the qn_comm_op. */
+enum { QN_RESHAPE = -1, QN_OP_COMM = -2 };
 
 struct qn_tensor {
     qn_graph *graph;
@@ -20,7 +23,7 @@ struct qn_tensor {
 };
 
 typedef struct qn_node {
-    int op;           /* qn_op_id, or QN_RESHAPE (in[0] -> out[0]) */
+    int op;           /* qn_op_id, QN_RESHAPE or QN_OP_COMM (in[0] -> out[0]) */
     bool backward;    /* runs op->bwd */
     bool in_backward; /* belongs to the backward half */
     bool dead;
@@ -50,6 +53,8 @@ qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, i
                          int *output) QN_MUST_USE;
 qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape,
                          int *output) QN_MUST_USE;
+/* All ranks' f32 tensors reduced into every rank's, in place; not differentiated. Collective. */
+qn_status qn__graph_all_reduce(qn_graph *graph, int tensor, qn_comm_op op, int *output) QN_MUST_USE;
 /* Fill a call's descs (not buffers) from a node. */
 void qn__node_call(const qn_graph *graph, const qn_node *node, qn_call *call);
 

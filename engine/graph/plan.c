@@ -27,6 +27,10 @@ static qn_status node_rows(const qn_plan *plan, const qn_node *node)
 {
     qn_call call;
     if (node->op == QN_RESHAPE) return view_rows(plan, node);
+    if (node->op == QN_OP_COMM) {
+        plan->descs[node->out[0]] = plan->descs[node->in[0]];
+        return QN_OK;
+    }
     if (node->backward) { /* gradients look like what they are gradients of */
         for (int i = 0; i < QN_OP_MAX_IN; i++)
             if (node->din[i] >= 0) plan->descs[node->din[i]] = plan->descs[node->in[i]];
@@ -65,6 +69,7 @@ static void free_plan(qn_plan *plan)
     free(plan->steps);
     free(plan->places);
     free(plan->descs);
+    free(plan->staging);
     free(plan);
 }
 
@@ -108,6 +113,11 @@ static qn_status launch(qn_exec *exec, const qn_call *call)
 
 static qn_status prepare_step(qn_plan *plan, qn_step *step, const char *variant)
 {
+    if (step->node.op == QN_OP_COMM) {
+        qn__node_call(plan->graph, &step->node, &step->call);
+        plan->facts.bytes += 2.0 * (double)qn__desc_bytes(&step->call.in[0].desc);
+        return QN_OK;
+    }
     QN_TRY(choose(plan, step, variant));
     qn_call *call = &step->call;
     uint64_t scratch = call->variant->scratch ? call->variant->scratch(call) : 0;
@@ -326,10 +336,11 @@ qn_status qn_plan_run(qn_plan *plan, qn_plan_part part, int64_t rows, int slot)
     for (int i = from; i < to; i++) {
         qn_step *step = &plan->steps[i];
         step->exec.cursor = 0;
-        qn_status status = launch(&step->exec, &step->call);
+        qn_status status = step->node.op == QN_OP_COMM ? qn__step_communicate(plan, step)
+                                                       : launch(&step->exec, &step->call);
         if (status != QN_OK) {
             char text[512];
-            return qn__wrap(status, "%s: ", qn__call_text(&step->call, text, sizeof text));
+            return qn__wrap(status, "%s: ", qn__step_text(step, text, sizeof text));
         }
         step->runs++;
         qn__node_each(&step->node, mark_written, plan);

@@ -41,9 +41,18 @@ struct qn_plan {
     uint64_t generation; /* of the store, when the calls were made ready */
     int64_t rows;        /* as the calls are now */
     int slot;
+    qn_comm *comm;  /* for collectives; borrowed */
+    float *staging; /* host side of a collective */
+    uint64_t staging_bytes;
     int tag_base; /* profile: tags of this plan's steps start here */
 };
 
+/* "gelu : x=f32[5,7]" or "all_reduce : x=f32[5]"; returns text. */
+const char *qn__step_text(const qn_step *step, char *text, size_t bytes);
+/* Run a collective: drain the queue, reduce on the host in chunks, give it back. */
+qn_status qn__step_communicate(qn_plan *plan, const qn_step *step) QN_MUST_USE;
+/* Whose collectives the plan uses; before it runs. A plan without collectives needs none. */
+void qn__plan_set_comm(qn_plan *plan, qn_comm *comm);
 qn_status qn__plan_place(qn_plan *plan) QN_MUST_USE;
 /* Descs of all tensors for this many rows. */
 qn_status qn__plan_set_rows(qn_plan *plan, int64_t rows) QN_MUST_USE;

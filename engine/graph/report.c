@@ -36,7 +36,7 @@ static json_t *tensor_list(const qn_plan *plan)
                       "type", qn__desc_text(&plan->graph->tensors[i]->desc, desc, sizeof desc),
                       "bytes", integer(place->bytes), "part", place->arena, "offset",
                       integer(place->offset), "life", place->first, place->last, "made_by",
-                      qn__call_text(&plan->steps[place->first].call, text, sizeof text)));
+                      qn__step_text(&plan->steps[place->first], text, sizeof text)));
     }
     return list;
 }
@@ -67,10 +67,11 @@ qn_status qn_plan_json(const qn_plan *plan, char **json)
     qn_plan_facts_get(plan, &facts);
     json_t *nodes = json_array(), *programs = json_array();
     for (int i = 0; i < plan->step_count; i++)
-        json_array_append_new(nodes,
-                              json_pack("{s:s,s:s}", "case",
-                                        qn__call_text(&plan->steps[i].call, text, sizeof text),
-                                        "variant", plan->steps[i].call.variant->name));
+        json_array_append_new(
+            nodes,
+            json_pack("{s:s,s:s}", "case", qn__step_text(&plan->steps[i], text, sizeof text),
+                      "variant",
+                      plan->steps[i].call.variant ? plan->steps[i].call.variant->name : "host"));
     for (int i = 0; i < plan->program_count; i++)
         json_array_append_new(programs, json_string(plan->programs[i]));
     json_t *root = json_pack(
@@ -121,6 +122,7 @@ static int collect(const qn_plan *plan, op_time *rows, int count)
         const qn_step *step = &plan->steps[i];
         char name[32];
         int r = 0;
+        if (step->node.op == QN_OP_COMM) continue;
         snprintf(name, sizeof name, "%s%s", qn__op_row((qn_op_id)step->node.op)->stem,
                  step->node.backward      ? ".bwd"
                  : step->node.in_backward ? "(bwd)"

@@ -265,6 +265,64 @@ static void derived_tensors_follow_their_source(void **state)
     take_down(&n);
 }
 
+/* Two ranks that hold the same: a sum doubles. Counts what it was asked. */
+static int comm_calls;
+
+static qn_status twice(qn_comm *comm, qn_comm_op op, float *data, uint64_t count, int *ticket)
+{
+    (void)comm;
+    assert_int_equal(op, QN_COMM_SUM);
+    for (uint64_t i = 0; i < count; i++) data[i] += data[i];
+    comm_calls++;
+    *ticket = 7;
+    return QN_OK;
+}
+
+static qn_status wait_for(qn_comm *comm, int ticket, uint64_t from, uint64_t to)
+{
+    (void)comm;
+    assert_int_equal(ticket, 7);
+    assert_int_equal(from, 0);
+    assert_int_equal(to, HIDDEN * OUT * 4);
+    return QN_OK;
+}
+
+static qn_status progress(qn_comm *comm)
+{
+    (void)comm;
+    return QN_OK;
+}
+
+/* A collective between device segments: w2 -> all_reduce -> scale, into grad.w2. */
+static void collectives_are_ops(void **state)
+{
+    qn_comm comm = {.size = 2, .all_reduce = twice, .wait = wait_for, .progress = progress};
+    net n;
+    qn_graph *graph;
+    qn_plan *plan;
+    int reduced;
+    size_t count;
+    build(*state, NULL, false, &n);
+    must(qn_graph_create(n.store, &graph));
+    qn_tensor *x = qn_apply(graph, "scale factor=3", qn_graph_input(graph, "w2"));
+    must(qn__graph_all_reduce(graph, x->id, QN_COMM_SUM, &reduced));
+    qn_tensor *y = qn_apply(graph, "scale factor=0.5", graph->tensors[reduced]);
+    must(qn_graph_status(graph));
+    must(qn_graph_assign(graph, y, "grad.w2"));
+    must(qn_plan_create(graph, NULL, &plan));
+    assert_int_equal(qn_plan_run(plan, QN_ALL, 0, 0), QN_INTERNAL); /* nobody to speak to */
+    qn__plan_set_comm(plan, &comm);
+    must(qn_plan_run(plan, QN_ALL, 0, 0));
+    assert_int_equal(comm_calls, 1);
+    float *w = read_all(n.store, "w2", &count), *g = read_all(n.store, "grad.w2", &count);
+    for (size_t i = 0; i < count; i++) assert_true(g[i] == 2 * (3 * w[i]) * 0.5f);
+    free(w);
+    free(g);
+    qn_plan_destroy(&plan);
+    qn_graph_destroy(&graph);
+    take_down(&n);
+}
+
 static void mistakes_are_named(void **state)
 {
     qn_store *store;
@@ -295,6 +353,7 @@ int main(void)
         cmocka_unit_test(slots_do_not_disturb_each_other),
         cmocka_unit_test(fewer_rows_are_the_first_rows),
         cmocka_unit_test(derived_tensors_follow_their_source),
+        cmocka_unit_test(collectives_are_ops),
         cmocka_unit_test(mistakes_are_named),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
