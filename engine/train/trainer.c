@@ -303,13 +303,25 @@ static qn_status after_step(qn_trainer *t, qn_step_info *info)
     return QN_OK;
 }
 
+/* A step that cannot be taken leaves the weights as they were: save them, and say why it ended. */
+static qn_status keep_what_was_reached(qn_trainer *t, qn_status status)
+{
+    char message[1024];
+    snprintf(message, sizeof message, "%s", qn_last_error());
+    if (qn_trainer_save(t) != QN_OK) return qn__wrap(status, "%s; saving failed too: ", message);
+    return qn__fail(status, "%s. Step %lld is saved: --resume continues", message,
+                    (long long)t->step);
+}
+
 qn_status qn_trainer_run(qn_trainer *t, qn_step_fn fn, void *user)
 {
     const qn_train_options *o = t->options;
     bool stopped = false;
     while (t->step < o->steps && !stopped) {
         qn_step_info info;
-        QN_TRY(qn_trainer_step(t, &info));
+        qn_status status = qn_trainer_step(t, &info);
+        if (status == QN_NON_FINITE && *o->out) return keep_what_was_reached(t, status);
+        QN_TRY(status);
         QN_TRY(after_step(t, &info));
         stopped = fn && !fn(user, &info) && t->step < o->steps;
     }
