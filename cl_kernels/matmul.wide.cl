@@ -12,7 +12,8 @@
  *          QN_FROM_C 0/1, QN_BIAS 0/1, QN_PRE 0/1
  *          QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5 tanh
  * Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y;
- *          QN_FETCH_AHEAD 0/1 ask for rows of V before they are needed (V not packed) */
+ *          QN_FETCH_AHEAD 0/1 ask for rows of V before they are needed (V not packed);
+ *          QN_STREAM 0/1 write y past the caches: it is large and not read soon */
 #define QN_W 16
 #include "activation.clh"
 #include "tile.clh"
@@ -25,6 +26,9 @@
 #endif
 #ifndef QN_FETCH_AHEAD
 #define QN_FETCH_AHEAD 0
+#endif
+#ifndef QN_STREAM
+#define QN_STREAM 0
 #endif
 #ifndef __has_builtin
 #define __has_builtin(x) 0
@@ -56,7 +60,14 @@ inline void qn_put(const qn_product *p, __global float *y, const float16 v, cons
                    const int j)
 {
     const int lane = p->lane + 16 * j;
-    if (p->lanes > lane) QN_STORE(v, y + (ulong)i * p->y_step + lane, p->lanes - lane);
+    __global float *to = y + (ulong)i * p->y_step + lane;
+#if QN_STREAM && __has_builtin(__builtin_nontemporal_store)
+    if (p->lanes >= lane + 16 && ((size_t)to & 63) == 0) {
+        __builtin_nontemporal_store(v, (__global float16 *)to);
+        return;
+    }
+#endif
+    if (p->lanes > lane) QN_STORE(v, to, p->lanes - lane);
 }
 
 /* Column j of a flipped tile: 16 lanes, each with `rows` (at most 16) neighbours in y; turned in
@@ -181,6 +192,9 @@ matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(float, 
         for (; i < to; i++) qn_block_1(&p, i, k, k_to);
         k = k_to;
     } while (k < k_total);
+#if QN_STREAM && __has_builtin(__builtin_ia32_sfence)
+    __builtin_ia32_sfence(); /* streamed stores are in memory before this item is done */
+#endif
 }
 
 /* Panels of V from a matrix: element (k, lane) = x[lane * x_step + k] (QN_TURN 1) or x[k * x_step +

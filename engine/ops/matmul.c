@@ -220,6 +220,14 @@ static int64_t block_rows(const qn_call *call, const product *p, const wide_plan
     return rows > 0 ? rows : unit;
 }
 
+/* A weight's gradient is written once and read after the backward pass: when it is larger than the
+ * second-level cache, spare the read that an ordinary store makes first. */
+static bool streams(const product *p, const wide_plan *w)
+{
+    const int64_t large = 2 << 20;
+    return !w->flip && w->s_by_k && p->k <= DEPTH && p->m * p->n * 4 >= large;
+}
+
 static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
 {
     product p = describe(call);
@@ -231,8 +239,9 @@ static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
     epilogue(call, options, sizeof options);
     qn__exec_begin(
         exec, call, "matmul_wide",
-        "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 -DQN_KC=%d -DQN_FETCH_AHEAD=%d %s",
-        w.vectors, w.s_by_k, w.flip, DEPTH, !w.pack, options);
+        "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 -DQN_KC=%d -DQN_FETCH_AHEAD=%d "
+        "-DQN_STREAM=%d %s",
+        w.vectors, w.s_by_k, w.flip, DEPTH, !w.pack, streams(&p, &w), options);
     const qn_operand *s = w.flip ? &call->in[B] : &call->in[A],
                      *v = w.flip ? &call->in[A] : &call->in[B];
     add_tensors(exec, call, s, w.pack ? NULL : v);

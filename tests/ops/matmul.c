@@ -53,6 +53,12 @@ const op_cases cases_matmul = {
         },
     .sizes =
         (const char *const[]){
+            /* several visits to y; rows of b fetched ahead; flipped tiles taken up again */
+            "matmul : a=f32[30,2100] b=f32[2100,{n:64,96}]",
+            "matmul trans_b={0,1} act=gelu : a=f32[29,1025] b=f32[1025,1025] bias=f32[1025] +pre",
+            "matmul trans_b=1 : a=f32[{m:16,30},2100] b=f32[41,2100]",
+            /* y written past the caches */
+            "matmul trans_a=1 : a=f32[5,771] b=f32[5,{n:1024,1040}]",
             "matmul trans_a=0 trans_b=0 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
             " b=f32[{k},{n:1,16,17,47,48,49}]",
             "matmul trans_a=0 trans_b=1 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
