@@ -2,7 +2,7 @@
  * chain, ascending. a(m, k) = a[m * a_row + k * a_col], b(k, n) = b[k * b_row + n * b_col], y
  * [rows, cols] row-major. Meaning: QN_FROM_C, QN_BIAS, QN_PRE 0/1; QN_ACT as in matmul.wide.cl.
  * Grid: (n in groups of 64, m, batch). */
-#include "activation.clh"
+#include "matmul_finish.clh"
 
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 matmul(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, b), QN_IN(float, bias),
@@ -18,12 +18,5 @@ matmul(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, b), Q
     const ulong at = batch * y_batch + m * cols + n;
     float sum = QN_FROM_C ? QN_AT(c)[at] : 0.0f;
     for (int k = 0; k < k_total; k++) sum = QN_FMA(pa[k * a_col], pb[k * b_row], sum);
-#if QN_BIAS
-    sum = sum + QN_AT(bias)[n];
-#endif
-#if QN_PRE
-    QN_AT(pre)[at] = sum;
-#endif
-    sum = qn_activate(sum);
-    QN_AT(y)[at] = sum;
+    qn_finish_element(sum, QN_AT(y), QN_AT(pre), QN_AT(bias), n, at);
 }

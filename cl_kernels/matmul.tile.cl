@@ -2,7 +2,7 @@
  * two buffers of local memory (16 KB), so that the next slice of k is fetched while this one is
  * multiplied. The chain over k is that of the plain kernel: same bits. Arguments and meaning as in
  * matmul.cl. Grid: (column tiles, row tiles, batch) groups of 256. */
-#include "activation.clh"
+#include "matmul_finish.clh"
 
 #define QN_TILE_SIZE 64
 #define QN_DEPTH 16
@@ -70,14 +70,6 @@ matmul_tile(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, 
             const int m = m0 + ti + i, n = n0 + tj + j;
             if (m >= rows || n >= cols) continue;
             const ulong at = batch * y_batch + (ulong)m * cols + n;
-            float sum = acc[i][j];
-#if QN_BIAS
-            sum = sum + QN_AT(bias)[n];
-#endif
-#if QN_PRE
-            QN_AT(pre)[at] = sum;
-#endif
-            sum = qn_activate(sum);
-            QN_AT(y)[at] = sum;
+            qn_finish_element(acc[i][j], QN_AT(y), QN_AT(pre), QN_AT(bias), n, at);
         }
 }

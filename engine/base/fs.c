@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,4 +198,22 @@ qn_status qn__cache_folder(char **path)
     QN_TRY(qn__make_folders(text));
     *path = strdup(text);
     return *path ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}
+
+char *qn__cache_path(const char *format, ...)
+{
+    char *cache, name[128];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    if (qn__cache_folder(&cache) != QN_OK) return NULL;
+    char *path = qn__path_join(cache, name);
+    free(cache);
+    char *copy = path ? strdup(path) : NULL;
+    bool good = copy && qn__make_folders(dirname(copy)) == QN_OK;
+    free(copy);
+    if (good) return path;
+    free(path);
+    return NULL;
 }

@@ -36,5 +36,8 @@ char *qn__path_join(const char *folder, const char *name);
 /* $QN_CACHE_DIR, else $XDG_CACHE_HOME/quernel, else ~/.cache/quernel; made if missing.
  * The caller frees *path. */
 qn_status qn__cache_folder(char **path) QN_MUST_USE;
+/* A file in it, "programs/0f.bin", its folders made. NULL when it cannot be had: caches are then
+ * not used. The caller frees. */
+char *qn__cache_path(const char *format, ...) QN_PRINTF(1, 2);
 
 #endif

@@ -1,6 +1,7 @@
 /* Measured peaks: what percentages are percentages of. */
 #include "device/opencl.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 
@@ -8,16 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { CHAINS = 16, ROUNDS = 7 };
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* ---- the same loop in host C ---- */
 
@@ -76,14 +69,14 @@ static double host_gflops(int threads, int rounds)
     if (!host_can()) return 0;
     if (threads > 256) threads = 256;
     for (int try = 0; try < ROUNDS; try++) {
-        double start = seconds_now();
+        double start = qn__seconds();
         int started = 0;
         for (; started < threads; started++) {
             parts[started] = (host_part){.rounds = rounds, .a = 1e-6f, .b = 0.999f};
             if (pthread_create(&ids[started], NULL, host_thread, &parts[started]) != 0) break;
         }
         for (int i = 0; i < started; i++) pthread_join(ids[i], NULL);
-        double rate = 2.0 * 16 * CHAINS * rounds * started / (seconds_now() - start) * 1e-9;
+        double rate = 2.0 * 16 * CHAINS * rounds * started / (qn__seconds() - start) * 1e-9;
         if (rate > best) best = rate;
     }
     return best;
@@ -99,10 +92,10 @@ static qn_status time_launch(qn_device *device, qn_kernel *kernel, size_t items,
     QN_TRY(qn__device_finish(device));
     *best = 1e30;
     for (int try = 0; try < ROUNDS; try++) {
-        double start = seconds_now();
+        double start = qn__seconds();
         QN_TRY(qn__device_launch(device, kernel, 1, &groups, &local, 0));
         QN_TRY(qn__device_finish(device));
-        double took = seconds_now() - start;
+        double took = qn__seconds() - start;
         if (took < *best) *best = took;
     }
     return qn__device_times(device, NULL, NULL);
@@ -167,12 +160,7 @@ static qn_status measure_read(qn_device *device, qn_buffer *out, bool wide, size
 
 static char *peaks_path(const qn_caps *caps)
 {
-    char *cache, *path = NULL, name[64];
-    if (qn__cache_folder(&cache) != QN_OK) return NULL;
-    snprintf(name, sizeof name, "peaks-%016llx.json", (unsigned long long)qn__caps_key(caps));
-    path = qn__path_join(cache, name);
-    free(cache);
-    return path;
+    return qn__cache_path("peaks-%016llx.json", (unsigned long long)qn__caps_key(caps));
 }
 
 bool qn__peaks_cached(qn_caps *caps)

@@ -214,12 +214,7 @@ static uint64_t verdict_key(const qn_caps *caps)
 
 static char *verdict_path(const qn_caps *caps)
 {
-    char *cache, *path = NULL, name[64];
-    if (qn__cache_folder(&cache) != QN_OK) return NULL;
-    snprintf(name, sizeof name, "probes-%016llx.json", (unsigned long long)verdict_key(caps));
-    path = qn__path_join(cache, name);
-    free(cache);
-    return path;
+    return qn__cache_path("probes-%016llx.json", (unsigned long long)verdict_key(caps));
 }
 
 static bool load_verdicts(const char *path, qn_caps *caps)

@@ -112,22 +112,14 @@ typedef struct binary_header {
 
 static const char binary_magic[8] = "QNBIN01";
 
-static char *cache_path(const char *folder, uint64_t key, const char *ending)
+static char *program_path(uint64_t key)
 {
-    char *cache, *path = NULL;
-    char name[96];
-    if (qn__cache_folder(&cache) != QN_OK) return NULL;
-    snprintf(name, sizeof name, "%s/%016llx%s", folder, (unsigned long long)key, ending);
-    char *parent = qn__path_join(cache, folder);
-    if (parent && qn__make_folders(parent) == QN_OK) path = qn__path_join(cache, name);
-    free(parent);
-    free(cache);
-    return path;
+    return qn__cache_path("programs/%016llx.bin", (unsigned long long)key);
 }
 
 static cl_program load_binary(qn_device *device, uint64_t key, const char *options)
 {
-    char *path = cache_path("programs", key, ".bin");
+    char *path = program_path(key);
     char *file = NULL;
     size_t bytes = 0;
     cl_program program = NULL;
@@ -169,7 +161,7 @@ static void save_binary(cl_program program, uint64_t key)
         binary_header header = {.key = key, .bytes = bytes, .checksum = qn__hash(binary, bytes)};
         memcpy(header.magic, binary_magic, 8);
         memcpy(file, &header, sizeof header);
-        char *path = cache_path("programs", key, ".bin");
+        char *path = program_path(key);
         if (path && qn__file_replace(path, file, sizeof header + bytes) != QN_OK)
             qn__log(QN_LOG_VERBOSE, "program not cached: %s", qn_last_error());
         free(path);
@@ -181,7 +173,7 @@ static void save_binary(cl_program program, uint64_t key)
 
 static qn_status build_failed(qn_device *device, cl_program program, const char *what, cl_int code)
 {
-    static char log[1400];
+    char log[1400];
     size_t got = 0;
     log[0] = 0;
     clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, sizeof log - 1, log, &got);
@@ -195,7 +187,8 @@ static qn_status build_failed(qn_device *device, cl_program program, const char 
 static int build_lock(const qn_device *device)
 {
     if (!qn__quirk(&device->caps, QN_QUIRK_BUILD_LOCK)) return -1;
-    char *path = cache_path("locks", qn__caps_key(&device->caps), ".lock");
+    char *path =
+        qn__cache_path("locks/%016llx.lock", (unsigned long long)qn__caps_key(&device->caps));
     int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
     free(path);
     if (fd >= 0) flock(fd, LOCK_EX);

@@ -60,7 +60,6 @@ static qn_status by_graph(qn_graph *graph, const qn_node *node, const qn_op_row 
 /* A backward node of the same op. */
 static qn_status by_kernel(qn_graph *graph, const qn_node *node, const qn_op_row *row)
 {
-    const qn_op *op = qn__op(row->id);
     qn_node *made;
     qn_node copy = *node;
     int din[QN_OP_MAX_IN];
@@ -79,7 +78,6 @@ static qn_status by_kernel(qn_graph *graph, const qn_node *node, const qn_op_row
         made->dout[o] = copy.out[o] >= 0 ? graph->tensors[copy.out[o]]->grad : -1;
     }
     memcpy(made->din, din, sizeof din);
-    (void)op;
     for (int i = 0; i < row->in_count; i++)
         if (din[i] >= 0) QN_TRY(add_gradient(graph, copy.in[i], din[i]));
     return QN_OK;

@@ -71,11 +71,10 @@ static void merge_in_place(qn_plan *plan, int step)
     }
 }
 
-static const qn_place *sort_places;
-
-static int by_size(const void *a, const void *b)
+static int by_size(const void *a, const void *b, void *places)
 {
-    const qn_place *x = &sort_places[*(const int *)a], *y = &sort_places[*(const int *)b];
+    const qn_place *x = (const qn_place *)places + *(const int *)a;
+    const qn_place *y = (const qn_place *)places + *(const int *)b;
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
     return *(const int *)a - *(const int *)b;
 }
@@ -138,10 +137,7 @@ qn_status qn__plan_place(qn_plan *plan)
     qn_status status = order && placed ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
     for (int i = 0; status == QN_OK && i < tensors; i++)
         if (plan->places[i].used && plan->places[i].merged < 0) order[count++] = i;
-    if (status == QN_OK) {
-        sort_places = plan->places;
-        qsort(order, (size_t)count, sizeof *order, by_size);
-    }
+    if (status == QN_OK) qsort_r(order, (size_t)count, sizeof *order, by_size, plan->places);
     for (int i = 0; status == QN_OK && i < count; i++) {
         status = place_one(plan, placed, i, order[i]);
         placed[i] = order[i];

@@ -295,19 +295,15 @@ static qn_status refresh_derived(qn_store *store)
             continue;
         const qn_store_tensor *source = &store->tensors[tensor->source];
         qn_call call = {.caps = &store->caps};
-        qn_exec exec = {.device = store->device};
         qn_op_id id;
         QN_TRY(qn__op_parse(tensor->packer, &id, call.attr, NULL));
         call.op = qn__op(id);
         call.in[0] =
             (qn_operand){true, source->desc, qn__store_buffer(store, source), source->offset};
         QN_TRY(qn__call_shape(&call));
-        QN_TRY(qn__call_choose(&call, NULL));
         call.out[0] =
             (qn_operand){true, tensor->desc, qn__store_buffer(store, tensor), tensor->offset};
-        qn_status status = call.op->fwd(&exec, &call);
-        qn__exec_free(&exec);
-        QN_TRY(status);
+        QN_TRY(qn__call_run(store->device, &call));
         tensor->source_version = source->version;
     }
     return QN_OK;

@@ -234,7 +234,6 @@ qn_status qn__store_select(qn_store *store, const char *group, int copy)
 qn_status qn__store_merge(qn_store *store, const char *group, int into, int from)
 {
     int index;
-    qn_exec exec = {.device = store->device};
     QN_TRY(find_group(store, group, &index));
     const qn_arenas *to = &store->groups[index].arenas[into],
                     *other = &store->groups[index].arenas[from];
@@ -246,12 +245,9 @@ qn_status qn__store_merge(qn_store *store, const char *group, int into, int from
         call.in[1] = call.in[0];
         call.in[1].buffer = other->buffer[a];
         QN_TRY(qn__call_shape(&call));
-        QN_TRY(qn__call_choose(&call, NULL));
         call.out[0] = call.in[0];
-        exec.cursor = 0;
-        QN_TRY(call.op->fwd(&exec, &call));
+        QN_TRY(qn__call_run(store->device, &call));
     }
-    qn__exec_free(&exec);
     return QN_OK;
 }
 

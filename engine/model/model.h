@@ -13,8 +13,7 @@ struct qn_model {
     qn_graph *loss_graph; /* losses of a batch of windows */
     qn_plan *loss_plan;
     int loss_batch;
-    int sessions; /* made so far; one at a time holds the cache */
-    qn_session *holder;
+    qn_session *holder;    /* the newest session: it holds the cache */
     qn_graph *cache_graph; /* one sequence against the cache */
     qn_plan *cache_plan;
     int cache_rows; /* most tokens fed at once */

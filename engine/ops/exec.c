@@ -193,3 +193,12 @@ void qn__exec_free(qn_exec *exec)
     exec->bound = NULL;
     exec->bound_count = exec->bound_capacity = 0;
 }
+
+qn_status qn__call_run(qn_device *device, qn_call *call)
+{
+    qn_exec exec = {.device = device};
+    QN_TRY(qn__call_choose(call, NULL));
+    qn_status status = call->op->fwd(&exec, call);
+    qn__exec_free(&exec);
+    return status;
+}

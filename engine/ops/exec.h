@@ -55,4 +55,8 @@ qn_status qn__exec_zero(qn_exec *exec, const qn_operand *operand) QN_MUST_USE;
 
 void qn__exec_free(qn_exec *exec);
 
+/* One forward call by itself, outside any plan: choose a variant that needs no scratch, enqueue.
+ * The outputs' memory is set. */
+qn_status qn__call_run(qn_device *device, qn_call *call) QN_MUST_USE;
+
 #endif

@@ -2,6 +2,7 @@
 #include <quernel/bench.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/rng.h"
 #include "model/model.h"
 #include "ops/exec.h"
@@ -11,14 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -203,11 +196,11 @@ static qn_status time_call(qn_device *device, const qn_call *call, int repeats, 
     int limit = repeats > 0 && repeats <= 1001 ? repeats : 51, count = 0;
     qn_exec exec = {.device = device};
     qn_status status = run_once(&exec, call);
-    for (double begin = seconds_now(); status == QN_OK && count < limit;) {
-        double start = seconds_now();
+    for (double begin = qn__seconds(); status == QN_OK && count < limit;) {
+        double start = qn__seconds();
         status = run_once(&exec, call);
-        times[count++] = seconds_now() - start;
-        if (repeats <= 0 && count >= 5 && seconds_now() - begin > 3) break;
+        times[count++] = qn__seconds() - start;
+        if (repeats <= 0 && count >= 5 && qn__seconds() - begin > 3) break;
     }
     qn__exec_free(&exec);
     if (status == QN_OK) *seconds = median(times, count);
@@ -257,14 +250,14 @@ static qn_status train_steps(qn_training *t, int repeats, double *step_seconds)
         ids[r] = (int32_t)qn__rng_below(&rng, (uint64_t)t->config.vocab);
     qn_status status = QN_OK;
     for (int i = -2; status == QN_OK && i < limit; i++) {
-        double start = seconds_now(), loss, norm;
+        double start = qn__seconds(), loss, norm;
         qn_hyper hyper = {1e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, 10.0f, 20.0f, 1.0f};
         for (int64_t leaf = 0; leaf < t->leaves; leaf++)
             qn__training_set_leaf(t, leaf, ids, ids + t->rows);
         status = qn__training_step(t, 1, i + 2, &loss, &norm);
         if (status == QN_OK) status = qn__training_update(t, &hyper);
         if (status == QN_OK) status = qn__device_finish(t->store->device);
-        if (i >= 0) times[count++] = seconds_now() - start;
+        if (i >= 0) times[count++] = qn__seconds() - start;
     }
     free(ids);
     if (status == QN_OK) *step_seconds = median(times, count);
@@ -322,17 +315,17 @@ static qn_status decode_times(qn_session *session, int32_t vocab, int prompt, in
     if (status == QN_OK) status = qn_session_feed(session, &id, 1);
     if (status == QN_OK) status = qn_session_logits(session, &logits);
     qn_session_reset(session);
-    double start = seconds_now();
+    double start = qn__seconds();
     if (status == QN_OK) status = qn_session_feed(session, ids, (size_t)prompt);
     if (status == QN_OK) status = qn_session_logits(session, &logits);
-    *prompt_s = seconds_now() - start;
-    start = seconds_now();
+    *prompt_s = qn__seconds() - start;
+    start = qn__seconds();
     for (int i = 0; status == QN_OK && i < tokens; i++) {
         status = qn_session_sample(session, &id);
         if (status == QN_OK) status = qn_session_feed(session, &id, 1);
         if (status == QN_OK) status = qn_session_logits(session, &logits);
     }
-    *token_s = (seconds_now() - start) / tokens;
+    *token_s = (qn__seconds() - start) / tokens;
     free(ids);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "model/weights.h"
@@ -9,14 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* ---- how much at once ---- */
 
@@ -225,7 +218,7 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
 
 qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
 {
-    double start = seconds_now(), loss = 0, norm = 0;
+    double start = qn__seconds(), loss = 0, norm = 0;
     for (int64_t leaf = 0; leaf < t->training->leaves; leaf++) QN_TRY(load_leaf(t, leaf));
     qn_status mine =
         qn__training_step(t->training, (uint64_t)t->options->seed, t->step, &loss, &norm);
@@ -239,7 +232,7 @@ qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
     qn_hyper hyper = hyper_of(t, norm);
     QN_TRY(qn__training_update(t->training, &hyper));
     t->step++;
-    double took = seconds_now() - start;
+    double took = qn__seconds() - start;
     t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * took : took;
     if (info) fill_info(t, loss, norm, &hyper, took, info);
     return QN_OK;

@@ -170,7 +170,9 @@ static qn_status host_memory(qn_training *t)
     for (int i = 0; i < 2; i++) {
         t->host[i] = calloc(leaves * rows * 2 + 1, sizeof **t->host);
         t->seed_host[i] = calloc(rows + 1, sizeof **t->seed_host);
-        if (!t->host[i] || !t->seed_host[i]) return qn__fail(QN_OS_ERROR, "out of memory");
+        t->rng_host[i] = calloc(leaves * 4, sizeof **t->rng_host);
+        if (!t->host[i] || !t->seed_host[i] || !t->rng_host[i])
+            return qn__fail(QN_OS_ERROR, "out of memory");
     }
     t->losses = malloc((rows + 1) * sizeof *t->losses);
     return t->losses ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
@@ -221,6 +223,7 @@ void qn__training_destroy(qn_training **training)
     for (int i = 0; i < 2; i++) {
         free(t->host[i]);
         free(t->seed_host[i]);
+        free(t->rng_host[i]);
     }
     free(t->losses);
     free(t->norms);
@@ -282,9 +285,12 @@ static qn_status write_leaf(qn_training *t, int64_t leaf, uint64_t seed, int64_t
     QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.seed"), t->seed_host[t->turn],
                                  bytes));
     if (t->dropout <= 0) return QN_OK;
-    int32_t rng[4] = {(int32_t)seed, (int32_t)(seed >> 32), (int32_t)step,
-                      (int32_t)(leaf * t->rows)};
-    return qn_store_write(store, "train.rng", rng, sizeof rng);
+    int32_t *rng = t->rng_host[t->turn] + leaf * 4;
+    rng[0] = (int32_t)seed;
+    rng[1] = (int32_t)(seed >> 32);
+    rng[2] = (int32_t)step;
+    rng[3] = (int32_t)(leaf * t->rows);
+    return qn__store_write_later(store, qn__store_index(store, "train.rng"), rng, 4 * sizeof *rng);
 }
 
 /* Neighbours of equal size merge as they complete; what is left is folded from the right. */
@@ -319,6 +325,18 @@ static qn_status read_losses(qn_training *t, double *sum)
     return QN_OK;
 }
 
+/* Grows once; the steps after the first allocate nothing. */
+static qn_status room_for_norms(qn_training *t, uint64_t bytes)
+{
+    if (bytes <= t->norms_bytes) return QN_OK;
+    free(t->norms);
+    t->norms_bytes = 0;
+    t->norms = malloc(bytes);
+    if (!t->norms) return qn__fail(QN_OS_ERROR, "out of memory");
+    t->norms_bytes = bytes;
+    return QN_OK;
+}
+
 /* Chunk sums joined in tensor order, in doubles. */
 static qn_status read_norm(qn_training *t, double *norm)
 {
@@ -332,9 +350,7 @@ static qn_status read_norm(qn_training *t, double *norm)
         const qn_store_tensor *tensor = &store->tensors[index];
         const qn_arenas *arenas = &store->groups[tensor->group].arenas[0];
         if (tensor->arena != first) {
-            free(t->norms);
-            t->norms = malloc(arenas->bytes[tensor->arena] + 4);
-            if (!t->norms) return qn__fail(QN_OS_ERROR, "out of memory");
+            QN_TRY(room_for_norms(t, arenas->bytes[tensor->arena]));
             QN_TRY(qn__store_read_group(t->store, "norm", tensor->arena, t->norms));
             first = tensor->arena;
         }

@@ -23,11 +23,11 @@ typedef struct qn_training {
     int32_t *host[2]; /* a leaf: ids, targets [rows] */
     float *seed_host[2];
     qn_hyper hyper[2];
-    int32_t rng_host[2][4];
+    int32_t *rng_host[2]; /* dropout keys [leaves, 4] */
     int turn;
-    float *norms; /* the norm arenas */
+    float *norms; /* an arena of partial sums */
+    uint64_t norms_bytes;
     float *losses;
-    double *weight_norms;
 } qn_training;
 
 typedef struct qn_training_options {
