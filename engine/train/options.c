@@ -3,7 +3,6 @@
 #include "base/check.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,18 +213,4 @@ qn_status qn__train_options_config(const qn_train_options *o, int32_t vocab,
     config->bias = arch == QN_GPT2 && !o->no_bias;
     config->tied = !o->untied;
     return qn_model_config_check(config);
-}
-
-/* Warm-up in steps of 1/(warmup + 1), then down to min_lr at the last step. */
-double qn__learning_rate(const qn_train_options *o, int64_t step)
-{
-    double low = o->min_lr >= 0 ? o->min_lr : o->lr / 10;
-    if (step < o->warmup) return o->lr * (double)(step + 1) / (double)(o->warmup + 1);
-    if (strcmp(o->schedule, "constant") == 0) return o->lr;
-    if (step >= o->steps || o->steps <= o->warmup) return low;
-    double part = (double)(step - o->warmup) / (double)(o->steps - o->warmup);
-    double weight = strcmp(o->schedule, "linear") == 0
-                        ? 1 - part
-                        : 0.5 * (1 + cos(3.14159265358979323846 * part));
-    return low + weight * (o->lr - low);
 }

@@ -25,7 +25,9 @@ qn_status qn__train_options_copy(const qn_train_options *from, qn_train_options 
 /* The model these keys describe, with this vocabulary. */
 qn_status qn__train_options_config(const qn_train_options *options, int32_t vocab,
                                    qn_model_config *config) QN_MUST_USE;
-/* Learning rate of `step`, counted from 0. */
+/* Is there such a schedule? (schedule.c) */
+qn_status qn__schedule_check(const qn_train_options *options) QN_MUST_USE;
+/* Learning rate of `step`, counted from 0; a pure function of the options. */
 double qn__learning_rate(const qn_train_options *options, int64_t step);
 
 #endif

@@ -90,9 +90,7 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
 {
     const qn_train_options *o = t->options;
     qn_model_config config;
-    QN_CHECK(strcmp(o->schedule, "cosine") == 0 || strcmp(o->schedule, "linear") == 0 ||
-                 strcmp(o->schedule, "constant") == 0,
-             "schedule: \"%s\" is not cosine, linear or constant", o->schedule);
+    QN_TRY(qn__schedule_check(o));
     QN_TRY(know_peaks(t->device, progress, user));
     QN_TRY(qn__data_open(o, progress, user, &t->data));
     QN_TRY(qn__train_options_config(o, qn_tokenizer_vocab_size(t->data.tokenizer), &config));
