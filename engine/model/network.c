@@ -119,6 +119,19 @@ void qn__causal_ranges(int32_t *ranges, int32_t *positions, int sequences, int l
         }
 }
 
+void qn__document_ranges(int32_t *ranges, const int32_t *positions, int rows)
+{
+    for (int base = 0, end; base < rows; base = end) {
+        end = base + 1;
+        while (end < rows && positions[end] != 0) end++;
+        for (int row = base; row < end; row++) {
+            ranges[row * 4] = ranges[row * 4 + 1] = base;
+            ranges[row * 4 + 2] = row + 1;
+            ranges[row * 4 + 3] = end;
+        }
+    }
+}
+
 /* ---- the graph ---- */
 
 static qn_tensor *input(qn_network *n, const char *ending)

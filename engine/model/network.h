@@ -43,5 +43,7 @@ void qn__network_free(qn_network *network);
 
 /* Ranges and positions of `sequences` sequences of `length` rows each, one after another. */
 void qn__causal_ranges(int32_t *ranges, int32_t *positions, int sequences, int length);
+/* Ranges of documents one after another, each beginning where the position is 0, as row 0's is. */
+void qn__document_ranges(int32_t *ranges, const int32_t *positions, int rows);
 
 #endif

@@ -51,13 +51,15 @@ static qn_status declare(qn_training *t)
     return qn_store_add(store, "inputs", "train.hyper", QN_F32, &eight);
 }
 
-/* The inputs that are the same for every leaf; ids are declared with the leaf. */
+/* Positions and ranges are the same for every leaf unless documents are packed; ids are declared
+ * with the leaf. */
 static qn_status declare_shared(qn_training *t)
 {
     qn_shape rows = {.rank = 1, .dim = {t->rows}}, ranges = {.rank = 2, .dim = {t->rows, 4}};
     qn_shape four = {.rank = 1, .dim = {4}};
-    QN_TRY(qn_store_add(t->store, "inputs", "train.pos", QN_I32, &rows));
-    QN_TRY(qn_store_add(t->store, "inputs", "train.ranges", QN_I32, &ranges));
+    const char *group = t->packed ? "leaf" : "inputs";
+    QN_TRY(qn_store_add(t->store, group, "train.pos", QN_I32, &rows));
+    QN_TRY(qn_store_add(t->store, group, "train.ranges", QN_I32, &ranges));
     if (t->dropout > 0) QN_TRY(qn_store_add(t->store, "leaf", "train.rng", QN_I32, &four));
     return QN_OK;
 }
@@ -171,7 +173,8 @@ static qn_status host_memory(qn_training *t)
         t->host[i] = calloc(leaves * rows * 2 + 1, sizeof **t->host);
         t->seed_host[i] = calloc(rows + 1, sizeof **t->seed_host);
         t->rng_host[i] = calloc(leaves * 4, sizeof **t->rng_host);
-        if (!t->host[i] || !t->seed_host[i] || !t->rng_host[i])
+        if (t->packed) t->spans[i] = calloc(leaves * rows * 5 + 1, sizeof **t->spans);
+        if (!t->host[i] || !t->seed_host[i] || !t->rng_host[i] || (t->packed && !t->spans[i]))
             return qn__fail(QN_OS_ERROR, "out of memory");
     }
     t->losses = malloc((rows + 1) * sizeof *t->losses);
@@ -194,6 +197,7 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->leaves = t->batch / t->micro;
     t->rows = t->micro * config->context;
     t->dropout = options->dropout;
+    t->packed = options->packed;
     t->variant = options->variant;
     qn_status status = t->rows < INT32_MAX / 4
                            ? qn__store_create(device, caps, &t->store)
@@ -222,6 +226,7 @@ void qn__training_destroy(qn_training **training)
     qn_store_destroy(&t->store);
     for (int i = 0; i < 2; i++) {
         free(t->host[i]);
+        free(t->spans[i]);
         free(t->seed_host[i]);
         free(t->rng_host[i]);
     }
@@ -247,14 +252,8 @@ double qn__training_flops(const qn_training *training)
 
 /* ---- running ---- */
 
-qn_status qn__training_prepare(qn_training *t)
+static qn_status write_causal(qn_training *t)
 {
-    QN_TRY(host_memory(t));
-    QN_TRY(qn_plan_prepare(t->step_plan));
-    if (t->eval_plan) QN_TRY(qn_plan_prepare(t->eval_plan));
-    QN_TRY(qn_plan_prepare(t->norm_plan));
-    QN_TRY(qn_plan_prepare(t->update_plan));
-    QN_TRY(qn__rope_fill(t->store, &t->config));
     size_t rows = (size_t)t->rows;
     int32_t *ranges = malloc(rows * 5 * sizeof *ranges + 1);
     if (!ranges) return qn__fail(QN_OS_ERROR, "out of memory");
@@ -266,11 +265,41 @@ qn_status qn__training_prepare(qn_training *t)
     return status;
 }
 
+qn_status qn__training_prepare(qn_training *t)
+{
+    QN_TRY(host_memory(t));
+    QN_TRY(qn_plan_prepare(t->step_plan));
+    if (t->eval_plan) QN_TRY(qn_plan_prepare(t->eval_plan));
+    QN_TRY(qn_plan_prepare(t->norm_plan));
+    QN_TRY(qn_plan_prepare(t->update_plan));
+    QN_TRY(qn__rope_fill(t->store, &t->config));
+    return t->packed ? QN_OK : write_causal(t);
+}
+
 void qn__training_set_leaf(qn_training *t, int64_t leaf, const int32_t *ids, const int32_t *targets)
 {
     int32_t *to = t->host[t->turn] + (size_t)leaf * (size_t)t->rows * 2;
     memcpy(to, ids, (size_t)t->rows * sizeof *to);
     memcpy(to + t->rows, targets, (size_t)t->rows * sizeof *to);
+}
+
+void qn__training_set_positions(qn_training *t, int64_t leaf, const int32_t *positions)
+{
+    if (!t->packed) return;
+    int32_t *to = t->spans[t->turn] + (size_t)leaf * (size_t)t->rows * 5;
+    memcpy(to, positions, (size_t)t->rows * sizeof *to);
+    qn__document_ranges(to + t->rows, positions, (int)t->rows);
+}
+
+/* Positions and ranges of a packed leaf, which is the selected one. */
+static qn_status write_spans(qn_training *t, int64_t leaf)
+{
+    const int32_t *spans = t->spans[t->turn] + (size_t)leaf * (size_t)t->rows * 5;
+    uint64_t bytes = (uint64_t)t->rows * sizeof *spans;
+    qn_store *store = t->store;
+    QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.pos"), spans, bytes));
+    return qn__store_write_later(store, qn__store_index(store, "train.ranges"), spans + t->rows,
+                                 4 * bytes);
 }
 
 static qn_status write_leaf(qn_training *t, int64_t leaf, uint64_t seed, int64_t step)
@@ -284,6 +313,7 @@ static qn_status write_leaf(qn_training *t, int64_t leaf, uint64_t seed, int64_t
                                  bytes));
     QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.seed"), t->seed_host[t->turn],
                                  bytes));
+    if (t->packed) QN_TRY(write_spans(t, leaf));
     if (t->dropout <= 0) return QN_OK;
     int32_t *rng = t->rng_host[t->turn] + leaf * 4;
     rng[0] = (int32_t)seed;
@@ -397,6 +427,7 @@ qn_status qn__training_eval(qn_training *t, const int32_t *ids, const int32_t *t
     QN_TRY(qn__store_select(t->store, "leaf", 0));
     QN_TRY(qn_store_write(t->store, "train.ids", ids, bytes));
     QN_TRY(qn_store_write(t->store, "train.targets", targets, bytes));
+    if (t->packed) QN_TRY(write_spans(t, 0));
     QN_TRY(qn_plan_run(t->separate_eval ? t->eval_plan : t->step_plan, QN_FORWARD, 0, 0));
     QN_TRY(qn_store_read(t->store, "train.loss", t->losses, bytes));
     for (int64_t r = 0; r < t->rows; r++) {

@@ -15,12 +15,14 @@ typedef struct qn_training {
     int64_t batch, micro, leaves; /* sequences; batch = micro * leaves */
     int64_t rows;                 /* micro * context */
     float dropout;
+    bool packed; /* each leaf has its own positions and ranges */
     const char *variant;
     qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
     qn_plan *step_plan, *eval_plan, *norm_plan, *update_plan;
     bool separate_eval; /* dropout: evaluation has its own plan */
     /* host side, two steps deep because writes are only enqueued */
-    int32_t *host[2]; /* a leaf: ids, targets [rows] */
+    int32_t *host[2];  /* a leaf: ids, targets [rows] */
+    int32_t *spans[2]; /* packed: a leaf: positions [rows], ranges [rows, 4] */
     float *seed_host[2];
     qn_hyper hyper[2];
     int32_t *rng_host[2]; /* dropout keys [leaves, 4] */
@@ -33,6 +35,7 @@ typedef struct qn_training {
 typedef struct qn_training_options {
     int64_t batch, micro;
     float dropout;
+    bool packed;         /* sequences hold documents: see qn__training_set_positions */
     const char *variant; /* force this kernel variant wherever it applies; NULL: our choice */
 } qn_training_options;
 
@@ -51,6 +54,10 @@ qn_status qn__training_prepare(qn_training *training) QN_MUST_USE;
  */
 void qn__training_set_leaf(qn_training *training, int64_t leaf, const int32_t *ids,
                            const int32_t *targets);
+/* Packed trainings only: where each row stands in its document, [rows], for the coming step (leaf
+ * 0: also for the next evaluation). A row of position 0 begins a document; rows see the rows of
+ * their own document up to themselves. Every sequence begins a document. Copied. */
+void qn__training_set_positions(qn_training *training, int64_t leaf, const int32_t *positions);
 /* Forward and backward of all leaves, gradient tree, norm. Waits once. *loss: mean over the trained
  * tokens. */
 qn_status qn__training_step(qn_training *training, uint64_t seed, int64_t step, double *loss,
