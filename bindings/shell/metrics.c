@@ -23,6 +23,7 @@ json_t *qn__step_json(const qn_step_info *info)
     json_object_set_new(line, "seconds_left", qn__json_number(info->seconds_left));
     json_object_set_new(line, "device_bytes", json_integer((json_int_t)info->device_bytes));
     json_object_set_new(line, "saved", json_boolean(info->saved));
+    if (info->skipped) json_object_set_new(line, "skipped", json_string(info->skipped));
     return line;
 }
 

@@ -28,6 +28,7 @@ static void show_step(const run *r, const qn_step_info *info)
 {
     char val[48] = "";
     if (isfinite(info->val_loss)) snprintf(val, sizeof val, "  validation %.4f", info->val_loss);
+    if (info->skipped) qn__note("step %lld skipped: %s", (long long)info->step, info->skipped);
     if (r->quiet) return;
     if (*val || info->step == info->steps)
         qn__note("step %lld/%lld  loss %.4f%s%s", (long long)info->step, (long long)info->steps,

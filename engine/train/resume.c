@@ -53,8 +53,12 @@ static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool
 
 static json_t *state_of(const qn_trainer *t)
 {
-    json_t *state = json_pack("{s:I,s:I,s:I}", "step", (json_int_t)t->step, "micro_batch",
-                              (json_int_t)t->training->micro, "seed", (json_int_t)t->options->seed);
+    json_t *state = json_pack(
+        "{s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "step", (json_int_t)t->step, "micro_batch",
+        (json_int_t)t->training->micro, "seed", (json_int_t)t->options->seed, "updates",
+        (json_int_t)t->updates, "non_finite_in_a_row", (json_int_t)t->skips.in_a_row, "loss_window",
+        qn__outliers_to_json(&t->skips.loss), "norm_window", qn__outliers_to_json(&t->skips.norm));
+    if (!state) return NULL;
     json_object_set_new(state, "best_val",
                         isnan(t->best_val) ? json_null() : json_real(t->best_val));
     json_object_set_new(state, "options", qn__train_options_to_json(t->options));
@@ -140,6 +144,12 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
     QN_TRY(qn__json_i64(state, folder, "step", true, 0, INT64_MAX / 2, &t->step));
     QN_TRY(qn__json_i64(state, folder, "micro_batch", true, 1, 1 << 20, &micro));
     QN_TRY(qn__json_f64(state, folder, "best_val", false, &t->best_val));
+    t->updates = t->step; /* checkpoints of before steps were skipped */
+    QN_TRY(qn__json_i64(state, folder, "updates", false, 0, t->step, &t->updates));
+    QN_TRY(
+        qn__json_i64(state, folder, "non_finite_in_a_row", false, 0, t->step, &t->skips.in_a_row));
+    QN_TRY(qn__outliers_from_json(&t->skips.loss, state, folder, "loss_window"));
+    QN_TRY(qn__outliers_from_json(&t->skips.norm, state, folder, "norm_window"));
     if (micro != t->training->micro)
         qn__log(QN_LOG_WARN,
                 "the micro-batch was %lld and is now %lld: the sums of this run round differently",

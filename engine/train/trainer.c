@@ -110,7 +110,7 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     QN_TRY(qn__make_folders(o->out));
     t->tokenizer_path = qn__path_join(o->out, "tokenizer.json");
     if (o->resume) QN_TRY(qn__trainer_resume(t));
-    return QN_OK;
+    return qn__skips_cut(o->out, t->step);
 }
 
 /* What a person needs to repeat the run, and the tokenizer, before the first step. */
@@ -182,7 +182,7 @@ static qn_status load_leaf(qn_trainer *t, int64_t leaf)
 static qn_hyper hyper_of(const qn_trainer *t, double grad_norm)
 {
     const qn_train_options *o = t->options;
-    double n = (double)(t->step + 1), scale = 1;
+    double n = (double)(t->updates + 1), scale = 1;
     if (o->grad_clip > 0 && grad_norm > o->grad_clip) scale = o->grad_clip / (grad_norm + 1e-6);
     return (qn_hyper){.lr = (float)qn__learning_rate(o, t->step),
                       .beta1 = (float)o->beta1,
@@ -207,28 +207,50 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
                            .lr = (double)hyper->lr,
                            .seconds = took,
                            .tokens_per_s = tokens / took,
-                           .val_loss = NAN};
+                           .val_loss = NAN,
+                           .skipped = t->skips.why[0] ? t->skips.why : NULL};
     if (caps->peak_gflops > 0)
         info->percent_of_peak = 100 * flops / took / (caps->peak_gflops * 1e9);
     info->seconds_left = t->step_seconds * (double)(t->options->steps - t->step);
     qn_device_memory(t->device, &info->device_bytes, NULL);
 }
 
+/* May this step's update be made? Every rank sees the same loss and norm, and comes to the same
+ * answer; should one differ after all, nobody makes it. */
+static qn_status judge(qn_trainer *t, double loss, double norm, bool *good)
+{
+    const qn_train_options *o = t->options;
+    const qn_skip_limits limits = {o->skip_loss_z, o->skip_grad_z, o->max_skips};
+    double z[2];
+    int ticket;
+    qn_status mine = qn__skips_judge(&t->skips, &limits, loss, norm, z);
+    if (mine != QN_OK) mine = qn__wrap(mine, "step %lld: ", (long long)t->step + 1);
+    QN_TRY(t->comm->agree(t->comm, mine));
+    float bad = t->skips.why[0] != 0;
+    QN_TRY(t->comm->all_reduce(t->comm, QN_COMM_MAX, &bad, 1, &ticket));
+    QN_TRY(t->comm->wait(t->comm, ticket, 0, sizeof bad));
+    if (bad > 0 && !t->skips.why[0])
+        snprintf(t->skips.why, sizeof t->skips.why, "another rank skips it");
+    *good = bad <= 0;
+    if (!*good && *o->out && t->comm->rank == 0)
+        qn__skips_record(&t->skips, o->out, t->step + 1, loss, norm, z);
+    return QN_OK;
+}
+
 qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
 {
     double start = qn__seconds(), loss = 0, norm = 0;
+    bool good;
     for (int64_t leaf = 0; leaf < t->training->leaves; leaf++) QN_TRY(load_leaf(t, leaf));
     qn_status mine =
         qn__training_step(t->training, (uint64_t)t->options->seed, t->step, &loss, &norm);
     QN_TRY(t->comm->agree(t->comm, mine)); /* once a step: one rank's failure stops all */
-    if (!isfinite(loss) || !isfinite(norm))
-        return qn__fail(
-            QN_NON_FINITE,
-            "step %lld: the loss is %g and the gradient's norm %g; the weights were left as "
-            "they were. Lower --lr or raise --warmup",
-            (long long)t->step + 1, loss, norm);
+    QN_TRY(judge(t, loss, norm, &good));
     qn_hyper hyper = hyper_of(t, norm);
-    QN_TRY(qn__training_update(t->training, &hyper));
+    if (good) {
+        QN_TRY(qn__training_update(t->training, &hyper));
+        t->updates++;
+    }
     t->step++;
     double took = qn__seconds() - start;
     t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * took : took;
@@ -300,8 +322,9 @@ static qn_status keep_what_was_reached(qn_trainer *t, qn_status status)
     char message[1024];
     snprintf(message, sizeof message, "%s", qn_last_error());
     if (qn_trainer_save(t) != QN_OK) return qn__wrap(status, "%s; saving failed too: ", message);
-    return qn__fail(status, "%s. Step %lld is saved: --resume continues", message,
-                    (long long)t->step);
+    return qn__fail(status,
+                    "%s. Lower --lr or raise --warmup; step %lld is saved: --resume continues",
+                    message, (long long)t->step);
 }
 
 qn_status qn_trainer_run(qn_trainer *t, qn_step_fn fn, void *user)

@@ -4,6 +4,7 @@
 
 #include "cluster/cluster.h"
 #include "train/data.h"
+#include "train/skip.h"
 #include "train/training.h"
 
 struct qn_trainer {
@@ -12,7 +13,9 @@ struct qn_trainer {
     qn_comm *comm; /* the other ranks: one process, for now */
     qn_data data;
     qn_training *training;
-    int64_t step;           /* steps done */
+    int64_t step;    /* steps done, skipped ones too */
+    int64_t updates; /* of the weights: steps not skipped */
+    qn_skips skips;
     double best_val;        /* NaN: none yet */
     int32_t *window;        /* a sequence and its next token */
     int32_t *ids, *targets; /* a leaf */

@@ -50,6 +50,9 @@ typedef struct qn_step_info {
     double val_loss;       /* of an evaluation at this step, else NaN */
     bool saved;            /* a checkpoint was written at this step */
     uint64_t device_bytes; /* allocated now */
+    /* Why the weights were left as they were (not finite, an outlier), until the next step; NULL:
+     * they were updated. */
+    const char *skipped;
 } qn_step_info;
 
 /* Return false to save and stop. */
