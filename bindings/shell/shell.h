@@ -152,21 +152,8 @@ bool qn__is_folder(const char *path);
 
 /* ---- metrics (metrics.c) ---- */
 
-/* FOLDER/metrics.jsonl: one object a step. */
-typedef struct qn_metrics {
-    char *path;
-    FILE *file;
-    bool failed;
-} qn_metrics;
-
-json_t *qn__step_json(const qn_step_info *info);
-/* Keep the lines of steps before `first_step`, then append. A failure is said once and training
- * goes on. */
-void qn__metrics_open(qn_metrics *metrics, const char *folder, int64_t first_step);
-void qn__metrics_add(qn_metrics *metrics, const json_t *line);
-void qn__metrics_close(qn_metrics *metrics);
-/* The curve so far. */
-int qn__metrics_chart(const qn_metrics *metrics, qn_chart *chart);
+/* The curve in a metrics.jsonl. Exit code or QN_GO_ON. */
+int qn__metrics_chart(const char *path, qn_chart *chart);
 
 /* ---- train keys as flags (train_flags.c) ---- */
 

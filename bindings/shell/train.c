@@ -20,7 +20,6 @@ typedef struct run {
     const char *folder;
     bool json, quiet, profile;
     FILE *out; /* for people: standard output, or with --json standard error */
-    qn_metrics metrics;
     qn_step_info last;
 } run;
 
@@ -42,12 +41,13 @@ static void show_step(const run *r, const qn_step_info *info)
 static bool on_step(void *user, const qn_step_info *info)
 {
     run *r = user;
-    if (r->last.step == 0) qn__metrics_open(&r->metrics, r->folder, info->step);
+    char *line;
     r->last = *info;
-    json_t *line = qn__step_json(info);
-    qn__metrics_add(&r->metrics, line);
-    if (r->json) qn__print_json(line);
-    else json_decref(line);
+    if (r->json && qn_step_info_json(info, &line) == QN_OK) {
+        puts(line);
+        fflush(stdout); /* who reads a pipe wants each line when it is there */
+        qn_free(line);
+    }
     show_step(r, info);
     return !qn__stop_asked();
 }
@@ -56,10 +56,10 @@ static int show_curve(run *r)
 {
     char title[256], path[4096];
     qn_chart chart = {.title = title};
-    if (!r->metrics.path || r->metrics.failed) return QN_EXIT_WRITE;
     snprintf(title, sizeof title, "loss of %s", r->folder);
+    snprintf(path, sizeof path, "%s/metrics.jsonl", r->folder);
+    int code = qn__metrics_chart(path, &chart);
     snprintf(path, sizeof path, "%s/loss.svg", r->folder);
-    int code = qn__metrics_chart(&r->metrics, &chart);
     if (code == QN_GO_ON && !r->quiet) qn__chart_term(&chart, r->out, qn__term_columns());
     if (code == QN_GO_ON) code = qn__chart_svg(&chart, path);
     if (code == QN_GO_ON && !r->quiet) fprintf(r->out, "curve: %s\n", path);
@@ -121,7 +121,6 @@ static int train_on(run *r, const qn_train_options *options, qn_device *device)
     say_what_will_be_used(r, device);
     status = qn_trainer_run(trainer, on_step, r);
     int code = finish(r, trainer, status);
-    qn__metrics_close(&r->metrics);
     qn_trainer_destroy(&trainer);
     return code;
 }

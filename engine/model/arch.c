@@ -245,3 +245,16 @@ int64_t qn_model_parameters(const qn_model_config *config)
         count += qn_shape_elements(&weight.shape);
     return count;
 }
+
+double qn_model_flops_per_token(const qn_model_config *config)
+{
+    double matrices = 0;
+    qn_weight weight;
+    for (int cursor = 0; qn__weight_next(config, &cursor, &weight);) {
+        bool looked_up = weight.role == QN_POSITIONS || (weight.role == QN_TOKENS && !config->tied);
+        if (weight.shape.rank >= 2 && !looked_up)
+            matrices += (double)qn_shape_elements(&weight.shape);
+    }
+    double width = (double)config->heads * qn__head_size(config); /* H D */
+    return 6 * matrices + 6.0 * config->layers * width * (config->context + 1.0);
+}

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "model/weights.h"
+#include "train/metrics.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -153,6 +154,7 @@ void qn_trainer_destroy(qn_trainer **trainer)
     free(t->window);
     free(t->ids);
     free(t->tokenizer_path);
+    qn__record_close(&t->record);
     if (t->comm) t->comm->destroy(&t->comm);
     free(t);
     *trainer = NULL;
@@ -200,7 +202,8 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
     const qn_caps *caps = qn__device_caps(t->device);
     double tokens = (double)(t->options->batch * t->options->context);
     double flops = qn__training_flops(t->training);
-    *info = (qn_step_info){.step = t->step,
+    *info = (qn_step_info){.size = sizeof *info,
+                           .step = t->step,
                            .steps = t->options->steps,
                            .loss = loss,
                            .grad_norm = norm,
@@ -208,9 +211,14 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
                            .seconds = took,
                            .tokens_per_s = tokens / took,
                            .val_loss = NAN,
-                           .skipped = t->skips.why[0] ? t->skips.why : NULL};
-    if (caps->peak_gflops > 0)
+                           .skipped = t->skips.why[0] ? t->skips.why : NULL,
+                           .mfu = NAN,
+                           .loss_scale = NAN};
+    if (caps->peak_gflops > 0) {
+        double model_flops = qn_model_flops_per_token(&t->training->config) * tokens;
         info->percent_of_peak = 100 * flops / took / (caps->peak_gflops * 1e9);
+        info->mfu = model_flops / took / (caps->peak_gflops * 1e9);
+    }
     info->seconds_left = t->step_seconds * (double)(t->options->steps - t->step);
     qn_device_memory(t->device, &info->device_bytes, NULL);
 }
@@ -237,7 +245,8 @@ static qn_status judge(qn_trainer *t, double loss, double norm, bool *good)
     return QN_OK;
 }
 
-qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
+/* info has all members. */
+static qn_status take_step(qn_trainer *t, qn_step_info *info)
 {
     double start = qn__seconds(), loss = 0, norm = 0;
     bool good;
@@ -254,7 +263,18 @@ qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
     t->step++;
     double took = qn__seconds() - start;
     t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * took : took;
-    if (info) fill_info(t, loss, norm, &hyper, took, info);
+    fill_info(t, loss, norm, &hyper, took, info);
+    return QN_OK;
+}
+
+qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
+{
+    qn_step_info all;
+    if (info) QN_TRY(qn__step_info_take(info, &all)); /* is its size right? */
+    QN_TRY(take_step(t, &all));
+    if (!info) return QN_OK;
+    all.size = info->size < sizeof all ? info->size : sizeof all;
+    memcpy(info, &all, all.size);
     return QN_OK;
 }
 
@@ -309,7 +329,9 @@ static qn_status after_step(qn_trainer *t, qn_step_info *info)
         QN_TRY(qn_trainer_validate(t, &info->val_loss));
         if (info->val_loss < t->best_val || isnan(t->best_val)) t->best_val = info->val_loss;
     }
+    qn__record_step(t->record, info); /* first: a checkpoint is of steps that were recorded */
     if (*o->out && !last && due(t->step, o->save_every)) {
+        qn__record_sync(t->record);
         QN_TRY(qn__trainer_checkpoint(t));
         info->saved = true;
     }
@@ -331,9 +353,10 @@ qn_status qn_trainer_run(qn_trainer *t, qn_step_fn fn, void *user)
 {
     const qn_train_options *o = t->options;
     bool stopped = false;
+    if (!t->record) qn__record_open(t, &t->record);
     while (t->step < o->steps && !stopped) {
         qn_step_info info;
-        qn_status status = qn_trainer_step(t, &info);
+        qn_status status = take_step(t, &info);
         if (status == QN_NON_FINITE && *o->out) return keep_what_was_reached(t, status);
         QN_TRY(status);
         QN_TRY(after_step(t, &info));

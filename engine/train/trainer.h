@@ -5,6 +5,7 @@
 #include "cluster/cluster.h"
 #include "train/data.h"
 #include "train/skip.h"
+#include "train/record.h"
 #include "train/training.h"
 
 struct qn_trainer {
@@ -21,6 +22,7 @@ struct qn_trainer {
     int32_t *ids, *targets; /* a leaf */
     double step_seconds;    /* smoothed */
     char *tokenizer_path;
+    qn_record *record; /* of the run; NULL: none */
 };
 
 /* Micro-batch of the options, or the largest that fits `caps`; plans are made on the way. */

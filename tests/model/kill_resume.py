@@ -5,6 +5,7 @@ killed; and two runs that were left alone are equal.
 """
 
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -76,11 +77,14 @@ def state(out):
 
 def finish(out):
     subprocess.run(command(out), check=True, stdout=subprocess.DEVNULL)
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 121)), f"{out}: each step once"
+    return [(line["loss"], line["grad_norm"], line.get("val_loss")) for line in lines]
 
 
-finish(root / "alone")
+curve = finish(root / "alone")
 start = time.time()
-finish(root / "again")
+assert finish(root / "again") == curve, "the curves of two runs differ"
 took = time.time() - start
 want = state(root / "alone")
 assert state(root / "again") == want, "two runs differ"
@@ -97,14 +101,15 @@ while kills < kills_wanted:
             if run.returncode != 0:
                 raise SystemExit(
                     f"QN_SEED={seed}: after {kills} kills: exit {run.returncode}: "
-                        + run.stderr.read().decode()
+                    + run.stderr.read().decode()
                 )
             break
         except subprocess.TimeoutExpired:
             run.send_signal(signal.SIGKILL)
             run.wait()
             kills += 1
-    finish(out)
+    if finish(out) != curve:
+        raise SystemExit(f"QN_SEED={seed}: the curve of a killed run is another one")
     got = state(out)
     if got != want:
         raise SystemExit(f"QN_SEED={seed}: a killed run ended as {got}, not as {want}")

@@ -57,7 +57,7 @@ static void bad_step(qn_trainer *t, float gain, qn_step_info *info, qn_status wa
 /* Up to step `to`, the steps of `bad` (ended by 0) with that gain. */
 static void go_on(qn_trainer *t, int64_t to, const int64_t *bad, float gain)
 {
-    qn_step_info info;
+    qn_step_info info = {.size = sizeof info};
     while (t->step < to) {
         bool now = false;
         for (int i = 0; bad[i]; i++) now |= bad[i] == t->step + 1;
@@ -136,7 +136,7 @@ static void off_by_default(void **state)
     (void)state;
     tiny_run run = run_make();
     qn_trainer *t = trainer_make(&run, "out", NULL);
-    qn_step_info info;
+    qn_step_info info = {.size = sizeof info};
     for (int i = 0; i < FULL + 2; i++) assert_ok(qn_trainer_step(t, &info));
     float gain[32];
     for (int i = 0; i < 32; i++) gain[i] = 300;
@@ -153,7 +153,7 @@ static void too_many(void **state)
     (void)state;
     tiny_run run = run_make();
     qn_trainer *t = trainer_make(&run, "out", &(keys){.row = {{"max_skips", "2"}}});
-    qn_step_info info;
+    qn_step_info info = {.size = sizeof info};
     assert_ok(qn_trainer_step(t, &info));
     bad_step(t, NAN, &info, QN_OK);
     bad_step(t, NAN, &info, QN_OK);

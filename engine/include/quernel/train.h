@@ -38,22 +38,32 @@ QN_API qn_status qn_train_plan(const qn_train_options *options, const char *reco
 
 typedef struct qn_trainer qn_trainer;
 
+/* What a step was. New members are added at the end; `size` says how many there are. */
 typedef struct qn_step_info {
+    uint32_t size;       /* sizeof(qn_step_info); set it before qn_trainer_step */
+    bool saved;          /* a checkpoint was written at this step */
     int64_t step, steps; /* step counts from 1 */
     double loss;         /* mean over the trained tokens of the batch */
     double grad_norm;    /* before clipping */
     double lr;
     double seconds; /* of this step */
     double tokens_per_s;
-    double percent_of_peak; /* of the device's measured peak */
+    double percent_of_peak; /* flops of the matrix kernels, of the device's measured peak */
     double seconds_left;
     double val_loss;       /* of an evaluation at this step, else NaN */
-    bool saved;            /* a checkpoint was written at this step */
     uint64_t device_bytes; /* allocated now */
     /* Why the weights were left as they were (not finite, an outlier), until the next step; NULL:
      * they were updated. */
     const char *skipped;
+    double mfu;         /* qn_model_flops_per_token x tokens_per_s / measured peak; or NaN */
+    double loss_scale;  /* NaN: the loss is not scaled */
+    const char *sample; /* text generated at this step's evaluation, valid UTF-8 without NUL;
+                              NULL: none. Valid until the next step. */
 } qn_step_info;
+
+/* The line of metrics.jsonl: one JSON object, no newline; see docs/metrics.md. Free with qn_free.
+ */
+QN_API qn_status qn_step_info_json(const qn_step_info *info, char **json) QN_MUST_USE;
 
 /* Return false to save and stop. */
 typedef bool (*qn_step_fn)(void *user, const qn_step_info *info);
@@ -68,10 +78,12 @@ QN_API qn_status qn_trainer_create(const qn_train_options *options, qn_device *d
 QN_API void qn_trainer_destroy(qn_trainer **trainer);
 
 /* Train to the last step, evaluating and saving as the options say; writes the model folder at the
- * end. When fn returns false, or a checkpoint cannot be written, what was reached is kept:
- * QN_INTERRUPTED, or the error. */
+ * end. With the option "out", each step is a line of out/metrics.jsonl and, with "tensorboard", an
+ * event that TensorBoard reads; a resumed run cuts off what came after its checkpoint. When fn
+ * returns false, or a checkpoint cannot be written, what was reached is kept: QN_INTERRUPTED, or
+ * the error. */
 QN_API qn_status qn_trainer_run(qn_trainer *trainer, qn_step_fn fn, void *user) QN_MUST_USE;
-/* One step; info may be NULL. */
+/* One step; info may be NULL, else its `size` must be set. */
 QN_API qn_status qn_trainer_step(qn_trainer *trainer, qn_step_info *info) QN_MUST_USE;
 /* Mean loss over the whole validation set. */
 QN_API qn_status qn_trainer_validate(qn_trainer *trainer, double *loss) QN_MUST_USE;
