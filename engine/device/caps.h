@@ -27,6 +27,9 @@ typedef enum qn_quirk_id {
     QN_QUIRK_COUNT
 } qn_quirk_id;
 
+/* What was timed on a device (device/tuning.h). */
+typedef struct qn_tuning qn_tuning;
+
 typedef struct qn_caps {
     char name[128];
     char vendor[128];
@@ -51,8 +54,9 @@ typedef struct qn_caps {
     bool unified_memory;
     uint32_t quirks; /* bit qn_quirk_id */
     qn_verdict probe[QN_PROBE_COUNT];
-    double peak_gflops; /* 0: not measured */
-    double peak_gbytes; /* GB/s; 0: not measured */
+    double peak_gflops;      /* 0: not measured */
+    double peak_gbytes;      /* GB/s; 0: not measured */
+    const qn_tuning *tuning; /* entries that came with a record from elsewhere; borrowed; NULL */
 } qn_caps;
 
 static inline bool qn__proven(const qn_caps *caps, qn_probe_id probe)

@@ -1,5 +1,6 @@
 /* Opening and closing; the records of all devices. */
 #include "device/opencl.h"
+#include "device/tuning.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +71,7 @@ void qn_device_close(qn_device **device)
     for (int i = 0; i < d->launch_count; i++) clReleaseEvent(d->launches[i].event);
     free(d->launches);
     qn__programs_free(d);
+    qn__tuning_destroy(&d->tuning);
     qn__buffer_destroy(&d->nothing);
     if (d->queue) clReleaseCommandQueue(d->queue);
     if (d->context) clReleaseContext(d->context);

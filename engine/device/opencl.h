@@ -47,6 +47,7 @@ struct qn_device {
     qn_timed_launch *launches;
     int launch_count, launch_capacity;
     uint64_t bytes_now, bytes_peak;
+    qn_tuning *tuning; /* NULL: not asked for yet */
 };
 
 /* "CL_INVALID_KERNEL_ARGS (-52)" */
@@ -89,4 +90,6 @@ bool qn__peaks_cached(qn_caps *caps);
 void qn__advice(json_t *lines, int found_count);
 
 void qn__programs_free(qn_device *device);
+/* `seed` and the text of every kernel source. */
+uint64_t qn__kernel_sources_key(uint64_t seed);
 #endif

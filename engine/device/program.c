@@ -39,6 +39,17 @@ static qn_status load_file(const char *name, char **text)
     return qn__fail(QN_INTERNAL, "no kernel source \"%s\"", name);
 }
 
+uint64_t qn__kernel_sources_key(uint64_t seed)
+{
+    for (const qn_kernel_source *row = qn__kernel_table; row->name; row++) {
+        char *text;
+        if (load_file(row->name, &text) != QN_OK) continue;
+        seed = qn__hash_seeded(text, strlen(text), seed);
+        free(text);
+    }
+    return seed;
+}
+
 typedef struct include_set {
     char names[MAX_INCLUDES][64];
     int count;

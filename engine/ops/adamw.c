@@ -38,5 +38,5 @@ const qn_op qn__op_adamw = {
     .shape = shape,
     .cost = cost,
     .fwd = fwd,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_EACH(QN_EXACT),
 };

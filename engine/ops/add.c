@@ -27,5 +27,5 @@ const qn_op qn__op_add = {
     .fwd = fwd,
     .grad = grad,
     .fwd_in_place = 1u << A,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_EACH(QN_EXACT),
 };

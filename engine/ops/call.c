@@ -55,19 +55,44 @@ qn_status qn__call_shape(qn_call *call)
     return QN_OK;
 }
 
+/* "/deep" after the variant's name, "" for its preset. */
+static qn_status choose_setting(qn_call *call, const char *name)
+{
+    const qn_variant *variant = call->variant;
+    const char *stem = qn__op_row(qn__op_id(call->op))->stem;
+    call->setting = variant->preset ? variant->preset(call) : 0;
+    if (!*name) return QN_OK;
+    for (int i = 0; variant->settings && variant->settings[i].name; i++) {
+        if (strcmp(variant->settings[i].name, name + 1) != 0) continue;
+        const char *why = variant->refuse_setting ? variant->refuse_setting(call, i) : NULL;
+        if (why && i != call->setting)
+            return qn__fail(QN_UNSUPPORTED, "%s: setting %s of variant %s does not apply: %s", stem,
+                            name + 1, variant->name, why);
+        call->setting = i;
+        return QN_OK;
+    }
+    return qn__fail(QN_UNSUPPORTED, "%s: variant %s has no setting %s", stem, variant->name,
+                    name + 1);
+}
+
 qn_status qn__call_choose(qn_call *call, const char *force)
 {
     const char *stem = qn__op_row(qn__op_id(call->op))->stem;
+    size_t length = force ? strcspn(force, "/") : 0;
     call->variant = NULL;
+    call->setting = 0;
     for (const qn_variant *variant = call->op->variants; variant->name; variant++) {
-        if (force ? strcmp(force, variant->name) != 0 : variant->only_forced) continue;
+        bool named =
+            force && strlen(variant->name) == length && memcmp(variant->name, force, length) == 0;
+        if (force ? !named : variant->only_forced) continue;
         const char *why = variant->refuse(call);
         if (!why) {
             call->variant = variant;
-            return QN_OK;
+            return choose_setting(call, force ? force + length : "");
         }
         if (force)
-            return qn__fail(QN_UNSUPPORTED, "%s: variant %s does not apply: %s", stem, force, why);
+            return qn__fail(QN_UNSUPPORTED, "%s: variant %s does not apply: %s", stem,
+                            variant->name, why);
     }
     return qn__fail(force ? QN_UNSUPPORTED : QN_INTERNAL, "%s: no variant %s", stem,
                     force ? force : "applies");

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     GROUP = 64,
@@ -64,6 +65,12 @@ void qn__exec_begin(qn_exec *exec, const qn_call *call, const char *name, const 
     va_start(args, options);
     vsnprintf(text, sizeof text, options, args);
     va_end(args);
+    const qn_setting *settings = call->variant->settings;
+    if (settings && settings[call->setting].macros) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", used ? " " : "",
+                 settings[call->setting].macros);
+    }
     snprintf(file, sizeof file, "%s%s.cl", qn__op_row(qn__op_id(call->op))->stem,
              endings[call->variant->family]);
     qn__exec_begin_file(exec, file, name, text);
@@ -139,11 +146,32 @@ qn_status qn__exec_run2(qn_exec *exec, int64_t groups0, int64_t groups1, int64_t
     return qn__exec_run(exec, 2, groups, local);
 }
 
+/* Elements an item: few for tensors that two threads share, many for those that stream by. */
+const qn_setting qn__each_settings[] = {
+    {"4096", {EACH_BLOCK}},
+    {"1024", {1024}, "-DQN_EACH_BLOCK=1024"},
+    {"16384", {16384}, "-DQN_EACH_BLOCK=16384"},
+    {0},
+};
+
+const char *qn__refuse_each(const qn_call *call, int setting)
+{
+    const qn_operand *first = call->backward ? &call->dout[0] : &call->out[0];
+    int64_t n = first->there ? qn__elements(first) : 0, block = qn__each_settings[setting].knob[0];
+    if (block > EACH_BLOCK && n < block * call->caps->compute_units)
+        return "there is less than a block for each compute unit";
+    if (block < EACH_BLOCK && n <= block) return "all elements are one item either way";
+    return NULL;
+}
+
 qn_status qn__exec_elementwise(qn_exec *exec, const qn_call *call, int64_t n)
 {
     qn__exec_u64(exec, (uint64_t)n);
-    if (call->variant->family == QN_WIDE)
-        return qn__exec_run1(exec, (n + EACH_BLOCK - 1) / EACH_BLOCK, 1);
+    if (call->variant->family == QN_WIDE) {
+        const qn_setting *settings = call->variant->settings;
+        int64_t block = settings ? settings[call->setting].knob[0] : EACH_BLOCK;
+        return qn__exec_run1(exec, (n + block - 1) / block, 1);
+    }
     return qn__exec_run1(exec, (n + GROUP - 1) / GROUP, GROUP);
 }
 

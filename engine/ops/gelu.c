@@ -29,5 +29,5 @@ const qn_op qn__op_gelu = {
     .bwd_reads_in = 1,
     .fwd_in_place = 1,
     .bwd_in_place = true,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_EACH(QN_EXACT),
 };

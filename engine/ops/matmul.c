@@ -136,6 +136,28 @@ static qn_status fwd_tile(qn_exec *exec, const qn_call *call)
 
 /* ---- wide ---- */
 
+/* Knobs of wide: 0 leaves it to the shape. items: work-items wanted a compute unit; depth: elements
+ * of k between visits to y; narrow: tiles of one vector; packed: pack an operand that could be read
+ * as it is stored; still: ask for no rows ahead. */
+enum { ITEMS, KC, NARROW, PACKED, STILL };
+static const qn_setting wide_settings[] = {
+    {"auto", {0}},
+    {"items3", {[ITEMS] = 3}},
+    {"items24", {[ITEMS] = 24}},
+    {"deep", {[KC] = 4 * DEPTH}},
+    {"shallow", {[KC] = DEPTH / 4}},
+    {"narrow", {[NARROW] = 1}},
+    {"packed", {[PACKED] = 1}},
+    {"still", {[STILL] = 1}},
+    {0},
+};
+
+static int wide_knob(const qn_call *call, int knob, int otherwise)
+{
+    int value = wide_settings[call->setting].knob[knob];
+    return value ? value : otherwise;
+}
+
 /* Which operand is read as vectors, and how. flip: lanes run along m, so that b is the scalar
  * operand. */
 typedef struct wide_plan {
@@ -147,7 +169,7 @@ typedef struct wide_plan {
 
 /* Vectors need an operand whose lanes are contiguous: b as stored [k, n], or a as stored [k, m].
  * Otherwise the smaller operand is packed into panels. All choices give the same bits. */
-static wide_plan plan_wide(const product *p)
+static wide_plan plan_wide(const qn_call *call, const product *p)
 {
     wide_plan w = {0};
     bool b_lanes = p->b_col == 1, a_lanes = p->a_row == 1;
@@ -157,9 +179,9 @@ static wide_plan plan_wide(const product *p)
     else w.flip = p->m <= p->n;
     w.rows = w.flip ? p->n : p->m;
     w.lanes = w.flip ? p->m : p->n;
-    w.vectors = w.lanes <= 16 ? 1 : 2;
+    w.vectors = w.lanes <= 16 || wide_knob(call, NARROW, 0) ? 1 : 2;
     w.turn = w.flip ? !a_lanes : !b_lanes;
-    w.pack = w.turn || w.lanes % (16 * w.vectors) != 0;
+    w.pack = w.turn || w.lanes % (16 * w.vectors) != 0 || wide_knob(call, PACKED, 0);
     w.s_by_k = w.flip ? p->b_col == 1 && p->b_row != 1 : p->a_row == 1 && p->a_col != 1;
     w.s_step = w.flip ? (w.s_by_k ? p->b_row : p->b_col) : (w.s_by_k ? p->a_col : p->a_row);
     w.v_step = w.flip ? (w.turn ? p->a_row : p->a_col) : (w.turn ? p->b_col : p->b_row);
@@ -178,13 +200,17 @@ static uint64_t packed_elements(const product *p, const wide_plan *w)
 static uint64_t scratch_wide(const qn_call *call)
 {
     product p = describe(call);
-    wide_plan w = plan_wide(&p);
+    wide_plan w = plan_wide(call, &p);
     uint64_t batch = w.v_batch ? (uint64_t)p.batch : 1;
     uint64_t bytes = w.pack ? packed_elements(&p, &w) * batch * 4 : 0;
     product small = p;
     if (small.m > small.n) small.m = small.n;
-    w = plan_wide(&small);
+    w = plan_wide(call, &small);
     uint64_t other = w.pack ? packed_elements(&small, &w) * batch * 4 : 0;
+    if (wide_knob(call, PACKED, 0) && p.a_row == 1 && p.b_col == 1) { /* either may be packed */
+        w.lanes = p.m > p.n ? p.m : p.n;
+        other = packed_elements(&p, &w) * (uint64_t)p.batch * 4;
+    }
     return other > bytes ? other : bytes;
 }
 
@@ -212,7 +238,7 @@ static qn_status pack(qn_exec *exec, const qn_call *call, const product *p, cons
 static int64_t block_rows(const qn_call *call, const product *p, const wide_plan *w, int64_t panels)
 {
     int64_t unit = w->vectors == 2 ? 12 : 16;
-    int64_t wanted = (int64_t)call->caps->compute_units * ITEMS_WANTED;
+    int64_t wanted = (int64_t)call->caps->compute_units * wide_knob(call, ITEMS, ITEMS_WANTED);
     int64_t blocks = qn__ceil_div(wanted, panels * p->batch > 0 ? panels * p->batch : 1);
     int64_t least = qn__ceil_div(w->rows, ROWS_LIMIT);
     if (blocks < least) blocks = least;
@@ -222,17 +248,32 @@ static int64_t block_rows(const qn_call *call, const product *p, const wide_plan
 
 /* A weight's gradient is written once and read after the backward pass: when it is larger than the
  * second-level cache, spare the read that an ordinary store makes first. */
-static bool streams(const product *p, const wide_plan *w)
+static bool streams(const product *p, const wide_plan *w, int depth)
 {
     const int64_t large = 2 << 20;
-    return !w->flip && w->s_by_k && p->k <= DEPTH && p->m * p->n * 4 >= large;
+    return !w->flip && w->s_by_k && p->k <= depth && p->m * p->n * 4 >= large;
+}
+
+static const char *refuse_wide_setting(const qn_call *call, int setting)
+{
+    product p = describe(call);
+    qn_call preset = *call;
+    preset.setting = 0;
+    wide_plan w = plan_wide(&preset, &p);
+    const int32_t *knob = wide_settings[setting].knob;
+    if (knob[KC] > DEPTH && p.k <= DEPTH) return "k is one block already";
+    if (knob[KC] && p.k <= knob[KC] && knob[KC] < DEPTH) return "k is one block either way";
+    if (knob[NARROW] && w.vectors == 1) return "the tile is one vector already";
+    if ((knob[PACKED] || knob[STILL]) && w.pack) return "the operand is packed already";
+    return NULL;
 }
 
 static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
 {
     product p = describe(call);
-    wide_plan w = plan_wide(&p);
+    wide_plan w = plan_wide(call, &p);
     char options[128];
+    int depth = wide_knob(call, KC, DEPTH);
     uint64_t lanes = 16 * (uint64_t)w.vectors;
     if (p.m == 0 || p.n == 0 || p.batch == 0) return QN_OK;
     if (w.pack && p.k > 0) QN_TRY(pack(exec, call, &p, &w));
@@ -241,7 +282,8 @@ static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
         exec, call, "matmul_wide",
         "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 -DQN_KC=%d -DQN_FETCH_AHEAD=%d "
         "-DQN_STREAM=%d %s",
-        w.vectors, w.s_by_k, w.flip, DEPTH, !w.pack, streams(&p, &w), options);
+        w.vectors, w.s_by_k, w.flip, depth, !w.pack && !wide_knob(call, STILL, 0),
+        streams(&p, &w, depth), options);
     const qn_operand *s = w.flip ? &call->in[B] : &call->in[A],
                      *v = w.flip ? &call->in[A] : &call->in[B];
     add_tensors(exec, call, s, w.pack ? NULL : v);
@@ -423,7 +465,13 @@ const qn_op qn__op_matmul = {
     .grad = grad,
     .bwd_reads_in = 1u << A | 1u << B,
     .fwd_in_place = 1u << C,
-    .variants = (const qn_variant[]){{"wide", QN_WIDE, QN_CHAIN, qn__refuse_wide, scratch_wide},
+    .variants = (const qn_variant[]){{.name = "wide",
+                                      .family = QN_WIDE,
+                                      .order = QN_CHAIN,
+                                      .refuse = qn__refuse_wide,
+                                      .scratch = scratch_wide,
+                                      .settings = wide_settings,
+                                      .refuse_setting = refuse_wide_setting},
                                      {"tile", QN_TILE, QN_CHAIN, refuse_tile, NULL},
                                      {"clblast", QN_CLBLAST, QN_OWN, refuse_clblast, NULL, true},
                                      {"plain", QN_PLAIN, QN_CHAIN, qn__refuse_never, NULL},

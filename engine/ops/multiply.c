@@ -31,5 +31,5 @@ const qn_op qn__op_multiply = {
     .grad = grad,
     .bwd_reads_in = 1u << A | 1u << B,
     .fwd_in_place = 1u << A,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_EACH(QN_EXACT),
 };

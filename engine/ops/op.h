@@ -39,6 +39,15 @@ typedef struct qn_operand {
 typedef struct qn_op qn_op;
 typedef struct qn_variant qn_variant;
 
+/* One setting of a variant's knobs: tile sizes, blocks, depths. No setting changes a bit of the
+ * result. */
+enum { QN_KNOBS = 6 };
+typedef struct qn_setting {
+    const char *name;       /* "64x64" */
+    int32_t knob[QN_KNOBS]; /* as the launcher reads them */
+    const char *macros;     /* options added to every program of the call's own file; NULL: none */
+} qn_setting;
+
 /* One use of an op, forward or backward. Forward: in -> out (saved tensors are the last of out).
  * Backward: din from dout, and those of in and out that the op says it reads. */
 typedef struct qn_call {
@@ -51,6 +60,7 @@ typedef struct qn_call {
     qn_operand din[QN_OP_MAX_IN];
     qn_operand scratch;
     const qn_variant *variant;
+    int setting; /* row of variant->settings; 0 where it has none */
     const qn_caps *caps;
 } qn_call;
 
@@ -65,9 +75,16 @@ struct qn_variant {
     qn_order order;
     /* NULL: applies. Else why not. Pure: depends on call->caps, descs and attributes only. */
     const char *(*refuse)(const qn_call *call);
-    /* Bytes of workspace for this call; NULL: none. Pure. */
+    /* Bytes of workspace for this call with its setting; NULL: none. Pure. */
     uint64_t (*scratch)(const qn_call *call);
     bool only_forced; /* never a default: its sum order is not ours */
+    /* What the tuner may choose among; name == NULL ends. NULL: there is nothing to set. */
+    const qn_setting *settings;
+    /* The row of settings for this call that nobody timed; NULL: row 0. Pure. */
+    int (*preset)(const qn_call *call);
+    /* NULL: this row fits the call. Else why not; the preset always fits. NULL for all rows. Pure.
+     */
+    const char *(*refuse_setting)(const qn_call *call, int setting);
 };
 
 typedef struct qn_exec qn_exec;
@@ -150,8 +167,8 @@ const char *qn__call_text(const qn_call *call, char *text, size_t bytes);
 
 /* Check presence of inputs against the row, then the op's own shape rule. */
 qn_status qn__call_shape(qn_call *call) QN_MUST_USE;
-/* First variant that applies (or the one named `force`, with its refusal as the error). Sets
- * call->variant. */
+/* First variant that applies, at its preset; or the one named `force`, "wide" or "wide/deep", with
+ * its refusal as the error. Sets call->variant and call->setting. What was timed: ops/choice.h. */
 qn_status qn__call_choose(qn_call *call, const char *force) QN_MUST_USE;
 qn_cost qn__call_cost(const qn_call *call);
 
@@ -185,7 +202,28 @@ void qn__cost_elementwise(const qn_call *call, double flops_per_element, qn_cost
 const char *qn__refuse_never(const qn_call *call);
 const char *qn__refuse_wide(const qn_call *call);
 
-/* { wide, plain } for ops whose two variants agree in `order`. */
+/* Of qn__exec_elementwise: knob 0 is the number of elements an item. */
+extern const qn_setting qn__each_settings[];
+const char *qn__refuse_each(const qn_call *call, int setting);
+
+/* { wide, plain } for ops whose two variants agree in their sums, launched by
+ * qn__exec_elementwise. */
+#define QN_VARIANTS_EACH(sums)                                                                     \
+    (const qn_variant[])                                                                           \
+    {                                                                                              \
+        {.name = "wide",                                                                           \
+         .family = QN_WIDE,                                                                        \
+         .order = sums,                                                                            \
+         .refuse = qn__refuse_wide,                                                                \
+         .settings = qn__each_settings,                                                            \
+         .refuse_setting = qn__refuse_each},                                                       \
+            {"plain", QN_PLAIN, sums, qn__refuse_never, NULL},                                     \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+
+/* The same for other grids: nothing to set. */
 #define QN_VARIANTS_WIDE_PLAIN(order)                                                              \
     (const qn_variant[])                                                                           \
     {                                                                                              \

@@ -151,7 +151,8 @@ static bool parse_value(const qn_op_attr *attr, const char *text, size_t length,
         return false;
     }
     value->f = strtod(word, &end);
-    value->i = (int64_t)value->f;
+    bool whole = value->f > -0x1p62 && value->f < 0x1p62;
+    value->i = whole ? (int64_t)value->f : 0;
     return *end == 0 && (attr->kind == 'f' || (double)value->i == value->f);
 }
 

@@ -23,5 +23,5 @@ const qn_op qn__op_relu = {
     .bwd_reads_out = 1,
     .fwd_in_place = 1,
     .bwd_in_place = true,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_EACH(QN_EXACT),
 };

@@ -30,5 +30,5 @@ const qn_op qn__op_scale = {
     .fwd = fwd,
     .grad = grad,
     .fwd_in_place = 1,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_EACH(QN_EXACT),
 };

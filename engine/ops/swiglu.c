@@ -44,5 +44,5 @@ const qn_op qn__op_swiglu = {
     .bwd_reads_in = 1u << GATE | 1u << UP,
     .fwd_in_place = 1u << GATE | 1u << UP,
     .bwd_in_place = true,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_EACH(QN_EXACT),
 };

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "model/model.h"
-#include "ops/exec.h"
+#include "ops/case.h"
+#include "ops/choice.h"
+#include "ops/rig.h"
 #include "train/training.h"
 
 #include <math.h>
@@ -41,164 +43,28 @@ static qn_status dump(json_t *root, char **json)
 
 /* ---- one op ---- */
 
-typedef struct bench_call {
+static qn_status set_up(qn_device *device, const char *line, const char *variant, qn_rig *rig)
+{
     qn_call call;
-    qn_buffer *buffers[24];
-    int count;
-} bench_call;
-
-static qn_status parse_tensor(const char *text, size_t length, qn_desc *desc)
-{
-    const char *open = memchr(text, '[', length);
-    *desc = (qn_desc){0};
-    if (!open || text[length - 1] != ']' ||
-        !qn__dtype_parse(text, (size_t)(open - text), &desc->dtype))
-        return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor like f32[4,64]", (int)length,
-                        text);
-    const char *at = open + 1, *end = text + length - 1;
-    while (at < end) {
-        char *stop;
-        long long n = strtoll(at, &stop, 10);
-        if (stop == at || desc->shape.rank == QN_MAX_RANK || n < 0)
-            return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor like f32[4,64]", (int)length,
-                            text);
-        desc->shape.dim[desc->shape.rank++] = n;
-        at = *stop == ',' ? stop + 1 : stop;
-        if (at == stop && at < end)
-            return qn__fail(QN_BAD_ARGUMENT, "\"%.*s\" is not a tensor", (int)length, text);
-    }
-    return qn__shape_check(&desc->shape, desc->dtype);
+    qn_tune_mode mode;
+    *rig = (qn_rig){0};
+    QN_TRY(qn__case_parse(line, &call));
+    QN_TRY(qn__tune_mode(NULL, &mode));
+    QN_TRY(qn__rig_make(device, &call, rig));
+    const qn_tuning *tuning = mode == QN_TUNE_OFF ? NULL : qn__tuned(device);
+    QN_TRY(qn__call_choose_tuned(&rig->call, variant, tuning, NULL));
+    return qn__rig_scratch(rig);
 }
 
-static bool named(const qn_op_slot *slot, const char *text, size_t length)
-{
-    return strlen(slot->name) == length && memcmp(slot->name, text, length) == 0;
-}
-
-/* One word of a case line: "a=f32[5,7]", "+pre" or "(backward)". */
-static qn_status parse_word(const char *word, size_t length, qn_call *call)
-{
-    const qn_op_row *row = qn__op_row(qn__op_id(call->op));
-    const char *equals = memchr(word, '=', length);
-    if (length == 10 && memcmp(word, "(backward)", length) == 0) {
-        call->backward = true;
-        return QN_OK;
-    }
-    for (int o = 0; *word == '+' && o < row->out_count; o++) {
-        if (!row->out[o].optional || !named(&row->out[o], word + 1, length - 1)) continue;
-        call->out[o].there = true;
-        return QN_OK;
-    }
-    for (int i = 0; equals && i < row->in_count; i++) {
-        if (!named(&row->in[i], word, (size_t)(equals - word))) continue;
-        call->in[i].there = true;
-        return parse_tensor(equals + 1, length - (size_t)(equals + 1 - word), &call->in[i].desc);
-    }
-    return qn__fail(QN_BAD_ARGUMENT, "%s: \"%.*s\" is not one of its inputs", row->stem,
-                    (int)length, word);
-}
-
-/* " : a=f32[5,7] b=f32[3,7] +pre (backward)" */
-static qn_status parse_tensors(const char *text, qn_call *call)
-{
-    while (*text == ' ' || *text == ':') text++;
-    while (*text) {
-        size_t length = strcspn(text, " ");
-        QN_TRY(parse_word(text, length, call));
-        text += length;
-        while (*text == ' ') text++;
-    }
-    return QN_OK;
-}
-
-/* Numbers that any op can stand: floats in [-1, 1), integers that are small and never out of range.
- */
-static qn_status fill(qn_buffer *buffer, const qn_operand *operand, const char *name)
-{
-    int64_t count = qn__elements(operand);
-    uint32_t *values = malloc((size_t)count * 4 + 4);
-    qn_rng rng = {.seed = 1, .stream = (uint64_t)count};
-    if (!values) return qn__fail(QN_OS_ERROR, "out of memory");
-    for (int64_t i = 0; i < count; i++) {
-        float x = 2 * qn__rng_uniform(&rng) - 1;
-        memcpy(&values[i], &x, 4);
-        if (operand->desc.dtype == QN_I32) values[i] = (uint32_t)(i % 2);
-    }
-    if (strcmp(name, "ranges") == 0) /* one causal sequence */
-        for (int64_t r = 0; r < count / 4; r++) {
-            values[r * 4] = values[r * 4 + 1] = 0;
-            values[r * 4 + 2] = (uint32_t)r + 1;
-            values[r * 4 + 3] = (uint32_t)(count / 4);
-        }
-    qn_status status = QN_OK;
-    if (qn_dtype_bytes(operand->desc.dtype) == 4)
-        status = qn__buffer_write(buffer, 0, values, (uint64_t)count * 4);
-    free(values);
-    return status;
-}
-
-static qn_status give_memory(qn_device *device, bench_call *bench, qn_operand *operand,
-                             const char *name)
-{
-    if (!operand->there) return QN_OK;
-    QN_TRY(qn__buffer_create(device, qn__desc_bytes(&operand->desc), "bench",
-                             &bench->buffers[bench->count]));
-    operand->buffer = bench->buffers[bench->count++];
-    operand->offset = 0;
-    return fill(operand->buffer, operand, name);
-}
-
-static qn_status set_up(qn_device *device, const char *line, const char *variant, bench_call *bench)
-{
-    qn_call *call = &bench->call;
-    qn_op_id id;
-    const char *rest;
-    *bench = (bench_call){.call = {.caps = qn__device_caps(device)}};
-    QN_TRY(qn__op_parse(line, &id, call->attr, &rest));
-    const qn_op_row *row = qn__op_row(id);
-    call->op = qn__op(id);
-    QN_TRY(parse_tensors(rest, call));
-    QN_TRY(qn__call_shape(call));
-    QN_CHECK(!call->backward || row->gradient == QN_GRAD_KERNEL,
-             "%s has no backward kernel to time", row->stem);
-    for (int i = 0; i < row->in_count; i++)
-        QN_TRY(give_memory(device, bench, &call->in[i], row->in[i].name));
-    for (int o = 0; o < row->out_count; o++) {
-        if (row->alias[o] >= 0) call->out[o] = call->in[row->alias[o]];
-        else QN_TRY(give_memory(device, bench, &call->out[o], row->out[o].name));
-        if (!call->backward || row->out[o].saved) continue;
-        call->dout[o] = call->out[o];
-        QN_TRY(give_memory(device, bench, &call->dout[o], "gradient"));
-    }
-    for (int i = 0; call->backward && i < row->in_count; i++) {
-        if (!call->in[i].there || row->in[i].integer || row->in[i].constant) continue;
-        call->din[i] = call->in[i];
-        QN_TRY(give_memory(device, bench, &call->din[i], "gradient"));
-    }
-    QN_TRY(qn__call_choose(call, variant));
-    uint64_t scratch = call->variant->scratch ? call->variant->scratch(call) : 0;
-    if (scratch == 0) return QN_OK;
-    QN_TRY(qn__buffer_create(device, scratch, "bench workspace", &bench->buffers[bench->count]));
-    call->scratch = (qn_operand){.there = true, .buffer = bench->buffers[bench->count++]};
-    return QN_OK;
-}
-
-static qn_status run_once(qn_exec *exec, const qn_call *call)
-{
-    exec->cursor = 0;
-    QN_TRY(call->backward ? call->op->bwd(exec, call) : call->op->fwd(exec, call));
-    return qn__device_finish(exec->device);
-}
-
-static qn_status time_call(qn_device *device, const qn_call *call, int repeats, double *seconds)
+static qn_status time_call(qn_rig *rig, int repeats, double *seconds)
 {
     double times[1001];
     int limit = repeats > 0 && repeats <= 1001 ? repeats : 51, count = 0;
-    qn_exec exec = {.device = device};
-    qn_status status = run_once(&exec, call);
+    qn_exec exec = {.device = rig->device};
+    qn_status status = qn__rig_run(rig, &exec, 1);
     for (double begin = qn__seconds(); status == QN_OK && count < limit;) {
         double start = qn__seconds();
-        status = run_once(&exec, call);
+        status = qn__rig_run(rig, &exec, 1);
         times[count++] = qn__seconds() - start;
         if (repeats <= 0 && count >= 5 && qn__seconds() - begin > 3) break;
     }
@@ -210,30 +76,30 @@ static qn_status time_call(qn_device *device, const qn_call *call, int repeats, 
 qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench_options *options,
                       char **json)
 {
-    bench_call bench;
+    qn_rig rig;
     const qn_caps *caps;
-    char text[512];
+    char text[512], choice[QN_TUNING_TEXT];
     double seconds = 0;
     *json = NULL;
     QN_TRY(need_peaks(device, &caps));
-    qn_status status = set_up(device, line, options ? options->variant : NULL, &bench);
-    if (status == QN_OK)
-        status = time_call(device, &bench.call, options ? options->repeats : 0, &seconds);
+    qn_status status = set_up(device, line, options ? options->variant : NULL, &rig);
+    if (status == QN_OK) status = time_call(&rig, options ? options->repeats : 0, &seconds);
     if (status == QN_OK) {
-        qn_cost cost = qn__call_cost(&bench.call);
+        qn_cost cost = qn__call_cost(&rig.call);
         double gflops = cost.flops / seconds * 1e-9, gbytes = cost.bytes / seconds * 1e-9;
         double of_flops = 100 * gflops / caps->peak_gflops,
                of_bytes = 100 * gbytes / caps->peak_gbytes;
         bool compute = of_flops >= of_bytes;
-        status =
-            dump(json_pack("{s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:s}", "case",
-                           qn__call_text(&bench.call, text, sizeof text), "variant",
-                           bench.call.variant->name, "device", caps->name, "ms", seconds * 1e3,
-                           "gflops", gflops, "gbytes_per_s", gbytes, "percent_of_peak",
-                           compute ? of_flops : of_bytes, "bound", compute ? "compute" : "memory"),
-                 json);
+        status = dump(json_pack("{s:s,s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:s}", "case",
+                                qn__call_text(&rig.call, text, sizeof text), "variant",
+                                rig.call.variant->name, "choice",
+                                qn__call_choice_text(&rig.call, choice, sizeof choice), "device",
+                                caps->name, "ms", seconds * 1e3, "gflops", gflops, "gbytes_per_s",
+                                gbytes, "percent_of_peak", compute ? of_flops : of_bytes, "bound",
+                                compute ? "compute" : "memory"),
+                      json);
     }
-    for (int i = 0; i < bench.count; i++) qn__buffer_destroy(&bench.buffers[i]);
+    qn__rig_free(&rig);
     return status;
 }
 

@@ -28,7 +28,8 @@ const op_cases cases_adamw = {
             "adamw decay={0,1} : p=f32[{n:15,16,17,31,33,64,65,257,8209}] g=f32[{n}] m=f32[{n}]"
             " v=f32[{n}] hyper=f32[8] g2=f32[{n}]",
             "adamw : p=f32[3,5] g=f32[3,5] m=f32[3,5] v=f32[3,5] hyper=f32[8]",
-            "adamw : p=f32[{n:15,16,17,65,8209}] g=f32[{n}] m=f32[{n}] v=f32[{n}] hyper=f32[8]",
+            "adamw : p=f32[{n:15,16,17,65,8209,70001}] g=f32[{n}] m=f32[{n}] v=f32[{n}] "
+            "hyper=f32[8]",
             NULL,
         },
     .refused =

@@ -237,6 +237,27 @@ static bool check_variant(test *t, result *r)
            backward_doubles(t, r, &bwd) && backward_adds(t, r, &bwd);
 }
 
+/* Every other setting of the variant gives the same bits. r: outputs and gradients at the preset.
+ */
+static bool settings_agree(test *t, const qn_variant *variant, const result *r)
+{
+    const char *preset = t->variant;
+    manner how = {.over = NO_INPUT, .wanted = t->differentiable};
+    bool backward = t->differentiable && t->row->gradient == QN_GRAD_KERNEL, good = true;
+    for (int s = 0; good && variant->settings && variant->settings[s].name; s++) {
+        char name[64];
+        qn_call call = t->call;
+        call.caps = &t->options->caps;
+        snprintf(name, sizeof name, "%s/%s", variant->name, variant->settings[s].name);
+        if (qn__call_choose(&call, name) != QN_OK) continue;
+        t->variant = name;
+        good = forward_as(t, "forward, beside the preset", &how, r) &&
+               (!backward || backward_as(t, "backward, beside the preset", &how, r, r));
+    }
+    t->variant = preset;
+    return good;
+}
+
 static bool refused(test *t, const qn_variant *variant)
 {
     qn_call call = t->call;
@@ -253,7 +274,8 @@ static bool chosen(const test *t, const qn_variant *variant)
 {
     const char *only = t->options->variant, *without = t->options->without;
     if (without && strcmp(without, variant->name) == 0) return false;
-    return !only || strcmp(only, variant->name) == 0;
+    size_t length = only ? strcspn(only, "/") : 0;
+    return !only || (strlen(variant->name) == length && memcmp(variant->name, only, length) == 0);
 }
 
 static bool check_cost(test *t)
@@ -277,9 +299,10 @@ void test_run(test *t)
     for (const qn_variant *variant = t->call.op->variants; variant->name; variant++) {
         result r = {0};
         if (!chosen(t, variant) || refused(t, variant)) continue;
-        t->variant = variant->name;
+        bool set = t->options->variant && strchr(t->options->variant, '/');
+        t->variant = set ? t->options->variant : variant->name;
         t->failed = false;
-        bool good = check_variant(t, &r);
+        bool good = check_variant(t, &r) && (set || settings_agree(t, variant, &r));
         if (t->options->verbose)
             printf("%s \"%s\" --variant %s\n", good ? "passed" : "FAILED", t->line, t->variant);
         int order = variant->order;

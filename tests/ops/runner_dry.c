@@ -89,14 +89,20 @@ static void one_variant(test *t, const qn_call *asked, const char *name)
 
 void test_dry(test *t)
 {
+    char name[64];
     for (size_t i = 0; i < sizeof imagined / sizeof imagined[0]; i++) {
         qn_call calls[] = {t->call, backward_of(t)};
         bool backward = t->row->gradient == QN_GRAD_KERNEL && t->differentiable;
         for (int c = 0; c < 1 + backward; c++) {
             calls[c].caps = &imagined[i];
             one_variant(t, &calls[c], NULL);
-            for (const qn_variant *v = t->call.op->variants; v->name; v++)
+            for (const qn_variant *v = t->call.op->variants; v->name; v++) {
                 one_variant(t, &calls[c], v->name);
+                for (int s = 0; v->settings && v->settings[s].name; s++) {
+                    snprintf(name, sizeof name, "%s/%s", v->name, v->settings[s].name);
+                    one_variant(t, &calls[c], name);
+                }
+            }
         }
     }
 }
