@@ -106,6 +106,34 @@ static bool prove_half(qn_device *device, float data[4][ITEMS])
     return true;
 }
 
+static bool prove_shuffle(qn_device *device, qn_probe_id probe, float data[4][ITEMS])
+{
+    for (int i = 0; i < ITEMS; i++) data[1][i] = (float)(i * 37 % 1009);
+    if (run_kernel(device, probe, data, 2, false, ITEMS / 64, 64) != QN_OK) return false;
+    for (int i = 0; i < ITEMS; i++)
+        if (data[0][i] !=
+            data[1][i ^ 8] + 2 * data[1][i ^ 4] + 4 * data[1][i ^ 2] + 8 * data[1][i ^ 1])
+            return false;
+    return true;
+}
+
+#define PROVE_SHUFFLE(name, NAME)                                                                  \
+    static bool prove_shuffle_##name(qn_device *device, float data[4][ITEMS])                      \
+    {                                                                                              \
+        return prove_shuffle(device, QN_PROBE_SHUFFLE_##NAME, data);                               \
+    }
+PROVE_SHUFFLE(ptx, PTX)
+PROVE_SHUFFLE(intel, INTEL)
+PROVE_SHUFFLE(khr, KHR)
+PROVE_SHUFFLE(amd, AMD)
+
+/* What only GPUs have need not be tried on a CPU. */
+static bool worth_trying(const qn_caps *caps, qn_probe_id probe)
+{
+    bool shuffle = probe >= QN_PROBE_SHUFFLE_PTX && probe <= QN_PROBE_SHUFFLE_AMD;
+    return caps->type != QN_CPU || !shuffle;
+}
+
 bool qn__probe_find(const char *name, qn_probe_id *probe)
 {
     for (int i = 0; i < QN_PROBE_COUNT; i++) {
@@ -255,7 +283,8 @@ qn_status qn__probe_all(qn_caps *caps, int index)
             qn__log(QN_LOG_WARN, "quernel-probe was not found (set QN_PROBE to its path): only "
                                  "plain kernels are used");
         for (int i = 0; i < QN_PROBE_COUNT; i++) {
-            caps->probe[i] = there ? ask_helper(helper, index, (qn_probe_id)i) : QN_UNKNOWN;
+            if (!worth_trying(caps, (qn_probe_id)i)) caps->probe[i] = QN_REFUTED;
+            else caps->probe[i] = there ? ask_helper(helper, index, (qn_probe_id)i) : QN_UNKNOWN;
             qn__log(QN_LOG_VERBOSE, "probe %s on %s: %s", probes[i].name, caps->name,
                     caps->probe[i] == QN_PROVEN ? "proven" : "not proven");
         }

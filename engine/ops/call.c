@@ -254,3 +254,11 @@ const char *qn__refuse_wide(const qn_call *call)
         return "probe vector16 is not proven on this device";
     return NULL;
 }
+
+const char *qn__refuse_tile(const qn_call *call)
+{
+    if (!qn__proven(call->caps, QN_PROBE_LOCAL)) return "probe local is not proven on this device";
+    if (call->caps->max_group < 256) return "the device runs groups of less than 256";
+    if (call->caps->local_bytes < 16384) return "the device has less than 16 KB of local memory";
+    return NULL;
+}

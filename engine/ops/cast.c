@@ -40,5 +40,5 @@ const qn_op qn__op_cast = {
     .cost = cost,
     .fwd = fwd,
     .grad = grad,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_EXACT),
 };

@@ -31,5 +31,5 @@ const qn_op qn__op_clip = {
     .cost = cost,
     .fwd = fwd,
     .fwd_in_place = 1u << X,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_EXACT),
 };

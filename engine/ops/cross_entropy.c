@@ -52,5 +52,5 @@ const qn_op qn__op_cross_entropy = {
     .bwd = bwd,
     .bwd_reads_in = 1u << LOGITS | 1u << TARGETS,
     .bwd_reads_out = 1u << LSE,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_LANES64),
+    .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_LANES64),
 };

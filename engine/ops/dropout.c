@@ -53,5 +53,5 @@ const qn_op qn__op_dropout = {
     .bwd_reads_in = 1u << RNG,
     .fwd_in_place = 1u << X,
     .bwd_in_place = true,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_EXACT),
 };

@@ -1,3 +1,4 @@
+#include "base/checked.h"
 #include "ops/exec.h"
 
 enum { TABLE, IDS };
@@ -36,8 +37,9 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
 static qn_status bwd(qn_exec *exec, const qn_call *call)
 {
     int64_t rows = qn__elements(&call->in[IDS]), cols = qn__cols(&call->din[TABLE]);
+    bool tile = call->variant->family == QN_TILE;
     QN_TRY(qn__exec_zero(exec, &call->din[TABLE]));
-    qn__exec_begin(exec, call, "embedding_bwd", "%s", "");
+    qn__exec_begin(exec, call, tile ? "embedding_bwd_tile" : "embedding_bwd", "%s", "");
     qn__exec_tensor(exec, &call->din[TABLE]);
     qn__exec_tensor(exec, &call->dout[0]);
     qn__exec_tensor(exec, &call->in[IDS]);
@@ -48,6 +50,7 @@ static qn_status bwd(qn_exec *exec, const qn_call *call)
         return qn__exec_elementwise(exec, call, rows * cols);
     }
     qn__exec_u64(exec, (uint64_t)rows);
+    if (tile) return qn__exec_run2(exec, rows, qn__ceil_div(cols, 256), 64);
     qn__exec_u64(exec, (uint64_t)(rows * cols));
     return qn__exec_run1(exec, cols > 0 ? rows : 0, 1);
 }
@@ -58,5 +61,5 @@ const qn_op qn__op_embedding = {
     .fwd = fwd,
     .bwd = bwd,
     .bwd_reads_in = 1u << IDS,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_CHAIN),
+    .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_CHAIN),
 };

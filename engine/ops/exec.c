@@ -1,5 +1,7 @@
 #include "ops/exec.h"
 
+#include "base/checked.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +9,8 @@
 
 enum {
     GROUP = 64,
+    TILE_GROUP = 256, /* of elementwise tile kernels */
+    GROUP_ROWS = 4,   /* rows of a tile group, as in rows.clh */
     EACH_BLOCK = 4096,
     COLUMN_ROWS = 64,
     STRIP = 1024
@@ -49,6 +53,16 @@ void qn__exec_begin_file(qn_exec *exec, const char *file, const char *name, cons
     exec->cursor++;
 }
 
+/* QN_SHUFFLE of shuffle.clh: the first way that is proven. */
+static int shuffle_of(const qn_caps *caps)
+{
+    static const qn_probe_id ways[] = {QN_PROBE_SHUFFLE_PTX, QN_PROBE_SHUFFLE_INTEL,
+                                       QN_PROBE_SHUFFLE_KHR, QN_PROBE_SHUFFLE_AMD};
+    for (int i = 0; i < 4; i++)
+        if (qn__proven(caps, ways[i])) return i + 1;
+    return 0;
+}
+
 void qn__exec_begin(qn_exec *exec, const qn_call *call, const char *name, const char *options, ...)
 {
     static const char *const endings[] = {[QN_PLAIN] = "",
@@ -70,6 +84,11 @@ void qn__exec_begin(qn_exec *exec, const qn_call *call, const char *name, const 
         size_t used = strlen(text);
         snprintf(text + used, sizeof text - used, "%s%s", used ? " " : "",
                  settings[call->setting].macros);
+    }
+    if (call->variant->family == QN_TILE) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s-DQN_SHUFFLE=%d", used ? " " : "",
+                 shuffle_of(call->caps));
     }
     snprintf(file, sizeof file, "%s%s.cl", qn__op_row(qn__op_id(call->op))->stem,
              endings[call->variant->family]);
@@ -169,17 +188,31 @@ qn_status qn__exec_elementwise(qn_exec *exec, const qn_call *call, int64_t n)
     qn__exec_u64(exec, (uint64_t)n);
     if (call->variant->family == QN_WIDE) {
         const qn_setting *settings = call->variant->settings;
-        int64_t block = settings ? settings[call->setting].knob[0] : EACH_BLOCK;
-        return qn__exec_run1(exec, (n + block - 1) / block, 1);
+        return qn__exec_run1(
+            exec, qn__ceil_div(n, settings ? settings[call->setting].knob[0] : EACH_BLOCK), 1);
     }
-    return qn__exec_run1(exec, (n + GROUP - 1) / GROUP, GROUP);
+    if (call->variant->family == QN_TILE)
+        return qn__exec_run1(exec, qn__ceil_div(n, TILE_GROUP * qn__exec_width(call)), TILE_GROUP);
+    return qn__exec_run1(exec, qn__ceil_div(n, GROUP), GROUP);
+}
+
+int64_t qn__exec_width(const qn_call *call)
+{
+    return call->variant->family == QN_WIDE ? 16 : call->variant->family == QN_TILE ? 4 : 1;
+}
+
+qn_status qn__exec_items(qn_exec *exec, const qn_call *call, int64_t n)
+{
+    qn__exec_i32(exec, n);
+    if (call->variant->family == QN_WIDE) return qn__exec_run1(exec, n, 1);
+    return qn__exec_run1(exec, qn__ceil_div(n, GROUP), GROUP);
 }
 
 qn_status qn__exec_rows(qn_exec *exec, const qn_call *call, int64_t rows)
 {
+    if (call->variant->family != QN_TILE) return qn__exec_items(exec, call, rows);
     qn__exec_i32(exec, rows);
-    if (call->variant->family == QN_WIDE) return qn__exec_run1(exec, rows, 1);
-    return qn__exec_run1(exec, (rows + GROUP - 1) / GROUP, GROUP);
+    return qn__exec_run1(exec, qn__ceil_div(rows, GROUP_ROWS), GROUP);
 }
 
 uint64_t qn__column_parts_bytes(int64_t rows, int64_t cols)
@@ -193,12 +226,14 @@ qn_status qn__exec_column_parts(qn_exec *exec, const qn_call *call, const qn_ope
     bool wide = call->variant->family == QN_WIDE;
     int64_t parts = (rows + COLUMN_ROWS - 1) / COLUMN_ROWS;
     int64_t local = wide ? 1 : GROUP;
-    int64_t groups = wide ? (cols + 15) / 16 : (cols + GROUP - 1) / GROUP;
+    int64_t groups = qn__ceil_div(cols, local * qn__exec_width(call));
     qn__exec_i32(exec, cols);
     if (parts > 0)
         QN_TRY(qn__exec_run2(exec, wide ? (cols + STRIP - 1) / STRIP : groups, parts, local));
     else QN_TRY(exec->status);
-    qn__exec_begin_file(exec, "columns.cl", "column_sum", wide ? "-DQN_W=16" : "-DQN_W=1");
+    char options[16];
+    snprintf(options, sizeof options, "-DQN_W=%d", (int)qn__exec_width(call));
+    qn__exec_begin_file(exec, "columns.cl", "column_sum", options);
     qn__exec_tensor(exec, sum);
     qn__exec_scratch(exec, call, scratch_offset);
     qn__exec_i32(exec, parts);

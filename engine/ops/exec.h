@@ -42,7 +42,11 @@ qn_status qn__exec_run2(qn_exec *exec, int64_t groups0, int64_t groups1,
                         int64_t local0) QN_MUST_USE;
 /* The grid of QN_EACH over n elements (adds the argument n). */
 qn_status qn__exec_elementwise(qn_exec *exec, const qn_call *call, int64_t n) QN_MUST_USE;
-/* One item a row (adds the argument rows): plain in groups of 64, wide one a group. */
+/* What QN_W is in this variant's kernels: 1, 4 or 16. */
+int64_t qn__exec_width(const qn_call *call);
+/* n items (adds the argument n): in groups of 64, wide one a group. */
+qn_status qn__exec_items(qn_exec *exec, const qn_call *call, int64_t n) QN_MUST_USE;
+/* The rows of rows.clh (adds the argument rows): one item a row, tile 16. */
 qn_status qn__exec_rows(qn_exec *exec, const qn_call *call, int64_t rows) QN_MUST_USE;
 /* Finishes a kernel written with QN_COLUMN_PART (adds cols, runs it over (column vectors, parts of
  * 64 rows) with its parts at scratch + scratch_offset), then adds the parts into `sum` [cols]. */

@@ -35,5 +35,5 @@ const qn_op qn__op_fill = {
     .shape = shape,
     .cost = cost,
     .fwd = fwd,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_EXACT),
+    .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_EXACT),
 };

@@ -96,6 +96,7 @@ const qn_op qn__op_layer_norm = {
     .fwd_in_place = 1u << X,
     .bwd_in_place = true,
     .variants = (const qn_variant[]){{"wide", QN_WIDE, QN_LANES64, qn__refuse_wide, scratch},
+                                     {"tile", QN_TILE, QN_LANES64, qn__refuse_tile, scratch},
                                      {"plain", QN_PLAIN, QN_LANES64, qn__refuse_never, scratch},
                                      {0}},
 };

@@ -355,14 +355,6 @@ static const char *refuse_clblast(const qn_call *call)
     return NULL;
 }
 
-static const char *refuse_tile(const qn_call *call)
-{
-    if (!qn__proven(call->caps, QN_PROBE_LOCAL)) return "probe local is not proven on this device";
-    if (call->caps->max_group < 256) return "the device runs groups of less than 256";
-    if (call->caps->local_bytes < 16384) return "the device has less than 16 KB of local memory";
-    return NULL;
-}
-
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
     switch (call->variant->family) {
@@ -472,7 +464,7 @@ const qn_op qn__op_matmul = {
                                       .scratch = scratch_wide,
                                       .settings = wide_settings,
                                       .refuse_setting = refuse_wide_setting},
-                                     {"tile", QN_TILE, QN_CHAIN, refuse_tile, NULL},
+                                     {"tile", QN_TILE, QN_CHAIN, qn__refuse_tile, NULL},
                                      {"clblast", QN_CLBLAST, QN_OWN, refuse_clblast, NULL, true},
                                      {"plain", QN_PLAIN, QN_CHAIN, qn__refuse_never, NULL},
                                      {0}},

@@ -66,6 +66,7 @@ const qn_op qn__op_mse = {
     .bwd = bwd,
     .bwd_reads_in = 1u << X | 1u << TARGET,
     .variants = (const qn_variant[]){{"wide", QN_WIDE, QN_LANES64, qn__refuse_wide, scratch},
+                                     {"tile", QN_TILE, QN_LANES64, qn__refuse_tile, scratch},
                                      {"plain", QN_PLAIN, QN_LANES64, qn__refuse_never, scratch},
                                      {0}},
 };

@@ -201,12 +201,13 @@ void qn__cost_elementwise(const qn_call *call, double flops_per_element, qn_cost
 /* The usual refusals. */
 const char *qn__refuse_never(const qn_call *call);
 const char *qn__refuse_wide(const qn_call *call);
+const char *qn__refuse_tile(const qn_call *call);
 
 /* Of qn__exec_elementwise: knob 0 is the number of elements an item. */
 extern const qn_setting qn__each_settings[];
 const char *qn__refuse_each(const qn_call *call, int setting);
 
-/* { wide, plain } for ops whose two variants agree in their sums, launched by
+/* { wide, tile, plain } for ops whose variants agree in their sums, launched by
  * qn__exec_elementwise. */
 #define QN_VARIANTS_EACH(sums)                                                                     \
     (const qn_variant[])                                                                           \
@@ -217,6 +218,7 @@ const char *qn__refuse_each(const qn_call *call, int setting);
          .refuse = qn__refuse_wide,                                                                \
          .settings = qn__each_settings,                                                            \
          .refuse_setting = qn__refuse_each},                                                       \
+            {"tile", QN_TILE, sums, qn__refuse_tile, NULL},                                        \
             {"plain", QN_PLAIN, sums, qn__refuse_never, NULL},                                     \
         {                                                                                          \
             0                                                                                      \
@@ -228,6 +230,18 @@ const char *qn__refuse_each(const qn_call *call, int setting);
     (const qn_variant[])                                                                           \
     {                                                                                              \
         {"wide", QN_WIDE, order, qn__refuse_wide, NULL},                                           \
+            {"plain", QN_PLAIN, order, qn__refuse_never, NULL},                                    \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+
+/* { wide, tile, plain }, likewise. */
+#define QN_VARIANTS_WIDE_TILE_PLAIN(order)                                                         \
+    (const qn_variant[])                                                                           \
+    {                                                                                              \
+        {"wide", QN_WIDE, order, qn__refuse_wide, NULL},                                           \
+            {"tile", QN_TILE, order, qn__refuse_tile, NULL},                                       \
             {"plain", QN_PLAIN, order, qn__refuse_never, NULL},                                    \
         {                                                                                          \
             0                                                                                      \

@@ -4,6 +4,7 @@ enum { AXIS, KIND };
 enum { SUM, MEAN, MAX };
 enum {
     CHUNK = 64,
+    GROUP = 64,
     STRIP = 1024
 }; /* rows of a part and columns of a wide item, as in columns.clh */
 
@@ -67,13 +68,13 @@ static qn_status columns(qn_exec *exec, const qn_call *call, const view *v, doub
                          int64_t length, int64_t chunk, int64_t parts)
 {
     bool wide = call->variant->family == QN_WIDE;
-    int64_t width = wide ? STRIP : CHUNK;
+    int64_t width = wide ? STRIP : GROUP * qn__exec_width(call);
     qn__exec_f32(exec, factor);
     qn__exec_i32(exec, length);
     qn__exec_i32(exec, chunk);
     qn__exec_i32(exec, parts);
     qn__exec_i32(exec, v->inner);
-    return qn__exec_run2(exec, (v->inner + width - 1) / width, v->outer * parts, wide ? 1 : CHUNK);
+    return qn__exec_run2(exec, (v->inner + width - 1) / width, v->outer * parts, wide ? 1 : GROUP);
 }
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
@@ -105,7 +106,7 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
 
 static qn_status pick(qn_exec *exec, const qn_call *call, const view *v)
 {
-    int64_t width = call->variant->family == QN_WIDE ? 16 : 1;
+    int64_t width = qn__exec_width(call);
     begin(exec, call, v->inner == 1 ? "reduce_pick_rows" : "reduce_pick");
     qn__exec_tensor(exec, &call->din[0]);
     qn__exec_tensor(exec, &call->dout[0]);
@@ -113,8 +114,8 @@ static qn_status pick(qn_exec *exec, const qn_call *call, const view *v)
     qn__exec_i32(exec, v->length);
     if (v->inner == 1) return qn__exec_rows(exec, call, v->outer);
     qn__exec_i32(exec, v->inner);
-    return qn__exec_rows(exec, call,
-                         v->length > 0 ? v->outer * ((v->inner + width - 1) / width) : 0);
+    return qn__exec_items(exec, call,
+                          v->length > 0 ? v->outer * ((v->inner + width - 1) / width) : 0);
 }
 
 static qn_status bwd(qn_exec *exec, const qn_call *call)
@@ -137,6 +138,7 @@ const qn_op qn__op_reduce = {
     .bwd = bwd,
     .bwd_reads_in = 1, /* max only */
     .variants = (const qn_variant[]){{"wide", QN_WIDE, QN_LANES64, qn__refuse_wide, scratch},
+                                     {"tile", QN_TILE, QN_LANES64, qn__refuse_tile, scratch},
                                      {"plain", QN_PLAIN, QN_LANES64, qn__refuse_never, scratch},
                                      {0}},
 };

@@ -71,6 +71,7 @@ const qn_op qn__op_rms_norm = {
     .bwd_reads_out = 1u << RSTD,
     .fwd_in_place = 1u << X,
     .variants = (const qn_variant[]){{"wide", QN_WIDE, QN_LANES64, qn__refuse_wide, scratch},
+                                     {"tile", QN_TILE, QN_LANES64, qn__refuse_tile, scratch},
                                      {"plain", QN_PLAIN, QN_LANES64, qn__refuse_never, scratch},
                                      {0}},
 };

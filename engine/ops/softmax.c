@@ -40,5 +40,5 @@ const qn_op qn__op_softmax = {
     .bwd_reads_out = 1,
     .fwd_in_place = 1,
     .bwd_in_place = true,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_LANES64),
+    .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_LANES64),
 };

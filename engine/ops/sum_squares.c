@@ -34,5 +34,5 @@ const qn_op qn__op_sum_squares = {
     .shape = shape,
     .cost = cost,
     .fwd = fwd,
-    .variants = QN_VARIANTS_WIDE_PLAIN(QN_LANES64),
+    .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_LANES64),
 };

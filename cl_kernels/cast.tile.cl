@@ -1,0 +1,3 @@
+/* Casts for GPUs: a float4 an item. */
+#define QN_W 4
+#include "cast.clh"

@@ -1,0 +1,3 @@
+/* Cross entropy for GPUs: 16 items a row, a float4 each. See rows.clh. */
+#define QN_W 4
+#include "cross_entropy.clh"

@@ -1,0 +1,3 @@
+/* Product for GPUs: a float4 an item. */
+#define QN_W 4
+#include "multiply.clh"

@@ -1,0 +1,3 @@
+/* ReLU for GPUs: a float4 an item. */
+#define QN_W 4
+#include "relu.clh"

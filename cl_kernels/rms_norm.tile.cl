@@ -1,0 +1,3 @@
+/* RMS norm for GPUs: 16 items a row, a float4 each. See rows.clh. */
+#define QN_W 4
+#include "rms_norm.clh"

@@ -1,0 +1,3 @@
+/* SGD for GPUs: a float4 an item. */
+#define QN_W 4
+#include "sgd.clh"

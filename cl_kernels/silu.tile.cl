@@ -1,0 +1,3 @@
+/* SiLU for GPUs: a float4 an item. */
+#define QN_W 4
+#include "silu.clh"

@@ -1,0 +1,3 @@
+/* Tanh for GPUs: a float4 an item. */
+#define QN_W 4
+#include "tanh.clh"
