@@ -2,33 +2,36 @@
 #ifndef QN_TRAIN_DATA_H
 #define QN_TRAIN_DATA_H
 
-#include "file/shards.h"
 #include "train/options.h"
+#include "train/samples.h"
 
 #include <quernel/text.h>
 
-/* A run of tokens in memory, or in shards. */
-typedef struct qn_tokens {
-    int32_t *ids; /* owned; NULL when in shards */
-    qn_shards *shards;
-    uint64_t count;
-    double bytes_a_token; /* of the text; 0 when not known */
-} qn_tokens;
+typedef struct qn_part {
+    int32_t *ids;   /* owned; NULL when in shards */
+    uint64_t *ends; /* owned: of documents */
+    qn_tokens tokens;
+    qn_samples samples;
+} qn_part;
 
 typedef struct qn_data {
     qn_tokenizer *tokenizer;
-    qn_tokens train, val;
+    qn_part train, val; /* the samples of val are taken in order */
 } qn_data;
 
+/* How the keys packing and shuffle, and the kind of data where they say auto, sample. */
+qn_status qn__data_sampling(const qn_train_options *options, qn_sampling *how) QN_MUST_USE;
 /* Read, tokenize (learning the tokenizer if asked) and split as the options say. On a resume the
- * tokenizer comes from `out`. progress may be NULL. */
+ * tokenizer comes from `out`. progress may be NULL. The data must stay where it is: its samples
+ * point into it. */
 qn_status qn__data_open(const qn_train_options *options, qn_work_fn progress, void *user,
                         qn_data *data) QN_MUST_USE;
 void qn__data_close(qn_data *data);
-qn_status qn__tokens_read(const qn_tokens *tokens, uint64_t first, size_t count,
-                          int32_t *ids) QN_MUST_USE;
-/* Where sequence `index` of step `step` starts: uniform, a function of (seed, step, index) only. */
-uint64_t qn__data_start(const qn_tokens *tokens, int64_t context, uint64_t seed, int64_t step,
-                        int64_t index);
+/* For a checkpoint: how samples are taken, and of what. A new reference. */
+qn_status qn__data_state(const qn_data *data, json_t **state) QN_MUST_USE;
+/* Would a run go on with the samples it had? QN_BAD_ARGUMENT: another packing or shuffle; a log
+ * line warns of other data. A state without these notes (NULL) passes. */
+qn_status qn__data_check_state(const qn_data *data, const json_t *state,
+                               const char *folder) QN_MUST_USE;
 
 #endif

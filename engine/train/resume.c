@@ -62,6 +62,8 @@ static json_t *state_of(const qn_trainer *t)
     json_object_set_new(state, "best_val",
                         isnan(t->best_val) ? json_null() : json_real(t->best_val));
     json_object_set_new(state, "options", qn__train_options_to_json(t->options));
+    json_t *data = NULL;
+    if (qn__data_state(&t->data, &data) == QN_OK) json_object_set_new(state, "data", data);
     return state;
 }
 
@@ -141,6 +143,7 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
     const char *folder = qn__checkpoint_folder(checkpoint);
     int64_t micro = 0;
     QN_TRY(check_same(t, state, folder));
+    QN_TRY(qn__data_check_state(&t->data, json_object_get(state, "data"), folder));
     QN_TRY(qn__json_i64(state, folder, "step", true, 0, INT64_MAX / 2, &t->step));
     QN_TRY(qn__json_i64(state, folder, "micro_batch", true, 1, 1 << 20, &micro));
     QN_TRY(qn__json_f64(state, folder, "best_val", false, &t->best_val));

@@ -22,6 +22,9 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
                            qn_training **training)
 {
     qn_training_options options = {.batch = o->batch, .micro = micro, .dropout = (float)o->dropout};
+    qn_sampling how;
+    QN_TRY(qn__data_sampling(o, &how));
+    options.packed = how.documents;
     QN_TRY(qn__training_create(device, caps, config, &options, training));
     uint64_t need = qn__training_bytes(*training);
     if ((double)need <= share * (double)caps->global_bytes) return QN_OK;
@@ -99,10 +102,10 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     config.eos = qn_tokenizer_eos(t->data.tokenizer);
     QN_TRY(qn__trainer_fit(o, &config, t->device, qn__device_caps(t->device), &t->training));
     size_t rows = (size_t)t->training->rows;
-    t->window = malloc(((size_t)o->context + 1) * sizeof *t->window);
-    t->ids = malloc((rows * 2 + 1) * sizeof *t->ids);
-    if (!t->window || !t->ids) return qn__fail(QN_OS_ERROR, "out of memory");
+    t->ids = malloc((rows * 3 + 1) * sizeof *t->ids);
+    if (!t->ids) return qn__fail(QN_OS_ERROR, "out of memory");
     t->targets = t->ids + rows;
+    t->positions = t->targets + rows;
     if (progress && !progress(user, "building kernels", 0, 1))
         return qn__fail(QN_INTERRUPTED, "stopped");
     QN_TRY(qn__training_prepare(t->training));
@@ -151,7 +154,6 @@ void qn_trainer_destroy(qn_trainer **trainer)
     qn__training_destroy(&t->training);
     qn__data_close(&t->data);
     qn_train_options_destroy(&t->options);
-    free(t->window);
     free(t->ids);
     free(t->tokenizer_path);
     qn__record_close(&t->record);
@@ -171,13 +173,13 @@ static qn_status load_leaf(qn_trainer *t, int64_t leaf)
 {
     int64_t context = t->options->context, micro = t->training->micro;
     for (int64_t s = 0; s < micro; s++) {
-        uint64_t start = qn__data_start(&t->data.train, context, (uint64_t)t->options->seed,
-                                        t->step, leaf * micro + s);
-        QN_TRY(qn__tokens_read(&t->data.train, start, (size_t)context + 1, t->window));
-        memcpy(t->ids + s * context, t->window, (size_t)context * sizeof *t->ids);
-        memcpy(t->targets + s * context, t->window + 1, (size_t)context * sizeof *t->ids);
+        int64_t at = s * context;
+        QN_TRY(qn__samples_of_step(&t->data.train.samples, t->step, t->options->batch,
+                                   leaf * micro + s, t->ids + at, t->targets + at,
+                                   t->positions + at));
     }
     qn__training_set_leaf(t->training, leaf, t->ids, t->targets);
+    qn__training_set_positions(t->training, leaf, t->positions);
     return QN_OK;
 }
 
@@ -278,19 +280,19 @@ qn_status qn_trainer_step(qn_trainer *t, qn_step_info *info)
     return QN_OK;
 }
 
-/* Rows [first, first + rows) of windows that follow one another; past the end nothing is trained or
- * counted. */
-static qn_status load_windows(qn_trainer *t, uint64_t first)
+/* The samples from `first` on; past the last one nothing is trained or counted. */
+static qn_status load_samples(qn_trainer *t, uint64_t first)
 {
-    const qn_tokens *val = &t->data.val;
-    uint64_t rows = (uint64_t)t->training->rows,
-             there = val->count - 1 > first ? val->count - 1 - first : 0;
-    if (there > rows) there = rows;
-    memset(t->ids, 0, rows * sizeof *t->ids);
-    for (uint64_t r = 0; r < rows; r++) t->targets[r] = -1;
-    if (there == 0) return QN_OK;
-    QN_TRY(qn__tokens_read(val, first, there, t->ids));
-    return qn__tokens_read(val, first + 1, there, t->targets);
+    const qn_samples *samples = &t->data.val.samples;
+    size_t context = (size_t)t->options->context, micro = (size_t)t->training->micro;
+    memset(t->ids, 0, micro * context * sizeof *t->ids);
+    memset(t->positions, 0, micro * context * sizeof *t->positions);
+    for (size_t r = 0; r < micro * context; r++) t->targets[r] = -1;
+    for (size_t s = 0; s < micro && first + s < samples->count; s++)
+        QN_TRY(qn__samples_get(samples, first + s, t->ids + s * context, t->targets + s * context,
+                               t->positions + s * context));
+    qn__training_set_positions(t->training, 0, t->positions);
+    return QN_OK;
 }
 
 qn_status qn_trainer_validate(qn_trainer *t, double *loss)
@@ -298,9 +300,9 @@ qn_status qn_trainer_validate(qn_trainer *t, double *loss)
     double nll = 0;
     int64_t count = 0;
     *loss = NAN;
-    if (t->data.val.count < 2) return QN_OK;
-    for (uint64_t first = 0; first + 1 < t->data.val.count; first += (uint64_t)t->training->rows) {
-        QN_TRY(load_windows(t, first));
+    for (uint64_t first = 0; first < t->data.val.samples.count;
+         first += (uint64_t)t->training->micro) {
+        QN_TRY(load_samples(t, first));
         QN_TRY(qn__training_eval(t->training, t->ids, t->targets, &nll, &count));
     }
     if (count > 0) *loss = nll / (double)count;

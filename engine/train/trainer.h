@@ -17,10 +17,9 @@ struct qn_trainer {
     int64_t step;    /* steps done, skipped ones too */
     int64_t updates; /* of the weights: steps not skipped */
     qn_skips skips;
-    double best_val;        /* NaN: none yet */
-    int32_t *window;        /* a sequence and its next token */
-    int32_t *ids, *targets; /* a leaf */
-    double step_seconds;    /* smoothed */
+    double best_val;                    /* NaN: none yet */
+    int32_t *ids, *targets, *positions; /* a leaf */
+    double step_seconds;                /* smoothed */
     char *tokenizer_path;
     qn_record *record; /* of the run; NULL: none */
 };
