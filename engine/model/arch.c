@@ -31,24 +31,39 @@ static const qn_weight_row llama_weights[] = {
     {QN_NORM1, "model.layers.%d.input_layernorm.weight", "C"},
     {QN_Q, "model.layers.%d.self_attn.q_proj.weight", "QC"},
     {QN_Q_BIAS, "model.layers.%d.self_attn.q_proj.bias", "Q"},
+    {QN_Q_NORM, "model.layers.%d.self_attn.q_norm.weight", "D"},
     {QN_K, "model.layers.%d.self_attn.k_proj.weight", "KC"},
     {QN_K_BIAS, "model.layers.%d.self_attn.k_proj.bias", "K"},
+    {QN_K_NORM, "model.layers.%d.self_attn.k_norm.weight", "D"},
     {QN_V_, "model.layers.%d.self_attn.v_proj.weight", "KC"},
     {QN_V_BIAS, "model.layers.%d.self_attn.v_proj.bias", "K"},
     {QN_O, "model.layers.%d.self_attn.o_proj.weight", "CQ"},
     {QN_O_BIAS, "model.layers.%d.self_attn.o_proj.bias", "C"},
     {QN_NORM2, "model.layers.%d.post_attention_layernorm.weight", "C"},
     {QN_GATE, "model.layers.%d.mlp.gate_proj.weight", "FC"},
+    {QN_GATE_BIAS, "model.layers.%d.mlp.gate_proj.bias", "F"},
     {QN_UP, "model.layers.%d.mlp.up_proj.weight", "FC"},
+    {QN_UP_BIAS, "model.layers.%d.mlp.up_proj.bias", "F"},
     {QN_DOWN, "model.layers.%d.mlp.down_proj.weight", "CF"},
+    {QN_DOWN_BIAS, "model.layers.%d.mlp.down_proj.bias", "C"},
     {QN_FINAL, "model.norm.weight", "C"},
     {QN_HEAD, "lm_head.weight", "VC"},
     {0, NULL, NULL},
 };
 
 static const qn_arch_row arches[QN_ARCH_COUNT] = {
-    [QN_GPT2] = {"gpt2", "GPT2LMHeadModel", true, true, false, true, true, gpt2_weights},
-    [QN_LLAMA] = {"llama", "LlamaForCausalLM", false, false, true, false, true, llama_weights},
+    [QN_GPT2] = {"gpt2", "GPT2LMHeadModel", gpt2_weights, .layer_norm = true,
+                 .learned_positions = true, .fused_qkv = true, .in_out = true, .o_bias = true,
+                 .gpt2_keys = true, .bias = QN_BIAS_CONFIG, .mlp_bias = QN_BIAS_AS_QUERIES},
+    [QN_LLAMA] = {"llama", "LlamaForCausalLM", llama_weights, .grouped = true, .swiglu = true,
+                  .o_bias = true, .bias = QN_BIAS_CONFIG, .mlp_bias = QN_BIAS_CONFIG},
+    [QN_MISTRAL] = {"mistral", "MistralForCausalLM", llama_weights, .grouped = true, .swiglu = true,
+                    .window = QN_WINDOW_ALL},
+    [QN_QWEN2] = {"qwen2", "Qwen2ForCausalLM", llama_weights, .grouped = true, .swiglu = true,
+                  .bias = QN_BIAS_ALWAYS, .window = QN_WINDOW_LAYERS},
+    [QN_QWEN3] = {"qwen3", "Qwen3ForCausalLM", llama_weights, .grouped = true, .swiglu = true,
+                  .qk_norm = true, .o_bias = true, .bias = QN_BIAS_CONFIG,
+                  .window = QN_WINDOW_LAYERS, .head_size = 128},
 };
 
 const qn_arch_row *qn__arch(qn_arch arch)
@@ -63,18 +78,33 @@ const char *qn_arch_name(qn_arch arch)
 
 qn_status qn_arch_find(const char *name, qn_arch *arch)
 {
+    char known[128] = "";
     for (int i = 0; i < QN_ARCH_COUNT; i++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", arches[i].name);
         if (strcmp(arches[i].name, name) != 0) continue;
         *arch = (qn_arch)i;
         return QN_OK;
     }
-    return qn__fail(QN_BAD_ARGUMENT, "there is no architecture \"%s\"; there are gpt2 and llama",
-                    name);
+    return qn__fail(QN_BAD_ARGUMENT, "there is no architecture \"%s\"; there are %s", name, known);
 }
 
 int qn__head_size(const qn_model_config *config)
 {
-    return config->embed / config->heads;
+    return config->head_size > 0 ? config->head_size : config->embed / config->heads;
+}
+
+bool qn__layer_has_window(const qn_model_config *c, int layer)
+{
+    if (c->window <= 0 || c->window >= c->context || layer < c->window_from) return false;
+    return c->full_every <= 0 || (layer + 1) % c->full_every != 0;
+}
+
+bool qn__has_window(const qn_model_config *config)
+{
+    for (int layer = 0; layer < config->layers; layer++)
+        if (qn__layer_has_window(config, layer)) return true;
+    return false;
 }
 
 static int64_t size_of(const qn_model_config *config, char letter)
@@ -84,33 +114,34 @@ static int64_t size_of(const qn_model_config *config, char letter)
     case 'T': return config->context;
     case 'C': return config->embed;
     case 'F': return config->ffn;
+    case 'D': return qn__head_size(config);
     case 'Q': return (int64_t)config->heads * qn__head_size(config);
     case 'K': return (int64_t)config->kv_heads * qn__head_size(config);
     default: return 3 * (int64_t)config->embed;
     }
 }
 
-static bool is_bias(qn_role role)
+static bool present(const qn_model_config *config, qn_role role)
 {
+    const qn_arch_row *arch = qn__arch(config->arch);
     switch (role) {
     case QN_NORM1_BIAS:
+    case QN_NORM2_BIAS:
+    case QN_FINAL_BIAS:
     case QN_QKV_BIAS:
     case QN_Q_BIAS:
     case QN_K_BIAS:
-    case QN_V_BIAS:
-    case QN_O_BIAS:
-    case QN_NORM2_BIAS:
+    case QN_V_BIAS: return config->bias;
+    case QN_O_BIAS: return config->bias && arch->o_bias;
+    case QN_GATE_BIAS:
     case QN_UP_BIAS:
     case QN_DOWN_BIAS:
-    case QN_FINAL_BIAS: return true;
-    default: return false;
+        return arch->mlp_bias == QN_BIAS_AS_QUERIES ? config->bias : config->mlp_bias;
+    case QN_Q_NORM:
+    case QN_K_NORM: return arch->qk_norm;
+    case QN_HEAD: return !config->tied;
+    default: return true;
     }
-}
-
-static bool present(const qn_model_config *config, qn_role role)
-{
-    if (is_bias(role)) return config->bias;
-    return role != QN_HEAD || !config->tied;
 }
 
 /* The cursor counts rows of the table, layer rows once a layer: first those before the layers, then
@@ -171,11 +202,27 @@ static const struct {
     {QN_LLAMA, "42M", 32000, 8, 8, 8, 512, 1376, 1024},
     {QN_LLAMA, "110M", 32000, 12, 12, 12, 768, 2048, 1024},
     {QN_LLAMA, "1.1B", 32000, 22, 32, 4, 2048, 5632, 2048},
+    {QN_MISTRAL, "7B", 32000, 32, 32, 8, 4096, 14336, 32768},
+    {QN_QWEN2, "0.5B", 151936, 24, 14, 2, 896, 4864, 32768},
+    {QN_QWEN3, "0.6B", 151936, 28, 16, 8, 1024, 3072, 40960},
 };
+
+static qn_status no_such_size(qn_arch arch, const char *size_name)
+{
+    char known[128] = "";
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t used = strlen(known);
+        if (sizes[i].arch == arch)
+            snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", sizes[i].name);
+    }
+    return qn__fail(QN_BAD_ARGUMENT, "%s has no size \"%s\"; there are %s", qn_arch_name(arch),
+                    size_name, known);
+}
 
 qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_config *config)
 {
     QN_CHECK((unsigned)arch < QN_ARCH_COUNT, "architecture %d does not exist", (int)arch);
+    const qn_arch_row *row = qn__arch(arch);
     *config = (qn_model_config){.size = sizeof *config,
                                 .arch = arch,
                                 .vocab = 256,
@@ -183,11 +230,11 @@ qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_co
                                 .heads = 4,
                                 .kv_heads = 4,
                                 .embed = 128,
-                                .ffn = arch == QN_GPT2 ? 512 : 384,
+                                .ffn = row->swiglu ? 384 : 512,
                                 .context = 256,
                                 .norm_eps = 1e-5f,
                                 .rope_theta = 10000.0f,
-                                .bias = arch == QN_GPT2,
+                                .bias = arch == QN_GPT2 || row->bias == QN_BIAS_ALWAYS,
                                 .tied = true,
                                 .bos = -1,
                                 .eos = -1};
@@ -198,16 +245,59 @@ qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_co
         config->layers = sizes[i].layers;
         config->heads = sizes[i].heads;
         config->kv_heads = sizes[i].kv_heads;
+        config->head_size = row->head_size;
         config->embed = sizes[i].embed;
         config->ffn = sizes[i].ffn;
         config->context = sizes[i].context;
-        config->tied = arch == QN_GPT2 || strcmp(size_name, "1.1B") != 0;
+        config->tied = strcmp(size_name, "1.1B") != 0 && strcmp(size_name, "7B") != 0;
+        if (row->window == QN_WINDOW_LAYERS) config->rope_theta = 1e6f;
         return QN_OK;
     }
-    return qn__fail(
-        QN_BAD_ARGUMENT,
-        "%s has no size \"%s\"; gpt2 has 124M 355M 774M 1.5B, llama has 15M 42M 110M 1.1B",
-        qn_arch_name(arch), size_name);
+    return no_such_size(arch, size_name);
+}
+
+static qn_status check_rotary(const qn_model_config *c)
+{
+    const qn_rope_rule *r = &c->rope;
+    QN_CHECK(qn__head_size(c) % 2 == 0, "rotary positions need an even head size, not %d",
+             qn__head_size(c));
+    QN_CHECK(c->rope_theta > 0, "rope_theta %g must be above 0", (double)c->rope_theta);
+    QN_CHECK((unsigned)r->scaling < QN_ROPE_SCALING_COUNT, "rope scaling %d does not exist",
+             (int)r->scaling);
+    if (r->scaling == QN_ROPE_PLAIN) return QN_OK;
+    QN_CHECK(r->factor >= 1 && r->factor < 1e6f, "rope scaling factor %g is outside [1, 10^6)",
+             (double)r->factor);
+    if (r->scaling == QN_ROPE_LINEAR) return QN_OK;
+    QN_CHECK(r->original > 0, "rope scaling needs the original context, not %d", r->original);
+    QN_CHECK(r->low > 0 && r->high > r->low,
+             "rope scaling: %g (low) must be above 0 and below %g (high)", (double)r->low,
+             (double)r->high);
+    QN_CHECK(r->scaling != QN_ROPE_YARN || (r->attention > 0 && c->rope_theta > 1),
+             "yarn: attention factor %g must be above 0 and rope_theta %g above 1",
+             (double)r->attention, (double)c->rope_theta);
+    return QN_OK;
+}
+
+static qn_status check_attention(const qn_model_config *c)
+{
+    const qn_arch_row *arch = qn__arch(c->arch);
+    QN_CHECK(c->heads > 0 && (c->head_size > 0 || c->embed % c->heads == 0),
+             "embed %d is not a multiple of %d heads", c->embed, c->heads);
+    QN_CHECK(c->head_size >= 0 && qn__head_size(c) <= 512, "a head size of %d is outside [1, 512]",
+             qn__head_size(c));
+    QN_CHECK(!arch->fused_qkv || qn__head_size(c) * (int64_t)c->heads == c->embed,
+             "%s: %d heads of %d are not embed %d", arch->name, c->heads, qn__head_size(c),
+             c->embed);
+    QN_CHECK(c->kv_heads > 0 && c->heads % c->kv_heads == 0,
+             "%d heads are not a multiple of %d kv-heads", c->heads, c->kv_heads);
+    QN_CHECK(arch->grouped || c->kv_heads == c->heads,
+             "%s has no grouped heads: leave out --kv-heads", arch->name);
+    QN_CHECK(c->window >= 0 && c->window_from >= 0 && c->full_every >= 0,
+             "window %d, from layer %d, full every %d: none may be negative", c->window,
+             c->window_from, c->full_every);
+    QN_CHECK(c->window == 0 || arch->window != QN_WINDOW_NEVER,
+             "%s has no sliding window: leave out --window", arch->name);
+    return arch->learned_positions ? QN_OK : check_rotary(c);
 }
 
 qn_status qn_model_config_check(const qn_model_config *c)
@@ -220,21 +310,11 @@ qn_status qn_model_config_check(const qn_model_config *c)
              c->vocab);
     QN_CHECK(c->layers > 0 && c->layers <= 4096, "%d layers are outside [1, 4096]", c->layers);
     QN_CHECK(c->embed > 0 && c->embed < limit, "embed %d is outside [1, 2^24)", c->embed);
-    QN_CHECK(c->heads > 0 && c->embed % c->heads == 0, "embed %d is not a multiple of %d heads",
-             c->embed, c->heads);
-    QN_CHECK(c->kv_heads > 0 && c->heads % c->kv_heads == 0,
-             "%d heads are not a multiple of %d kv-heads", c->heads, c->kv_heads);
+    QN_CHECK(c->heads < limit, "%d heads are outside [1, 2^24)", c->heads);
     QN_CHECK(c->ffn > 0 && c->ffn < limit, "ffn %d is outside [1, 2^24)", c->ffn);
     QN_CHECK(c->context > 0 && c->context < limit, "context %d is outside [1, 2^24)", c->context);
     QN_CHECK(c->norm_eps > 0, "norm_eps %g must be above 0", (double)c->norm_eps);
-    const qn_arch_row *arch = qn__arch(c->arch);
-    QN_CHECK(arch->learned_positions || qn__head_size(c) % 2 == 0,
-             "rotary positions need an even head size, not %d", qn__head_size(c));
-    QN_CHECK(!arch->learned_positions || c->kv_heads == c->heads,
-             "%s has no grouped heads: leave out --kv-heads", arch->name);
-    QN_CHECK(arch->learned_positions || c->rope_theta > 0, "rope_theta %g must be above 0",
-             (double)c->rope_theta);
-    return QN_OK;
+    return check_attention(c);
 }
 
 int64_t qn_model_parameters(const qn_model_config *config)

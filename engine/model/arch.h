@@ -17,8 +17,10 @@ typedef enum qn_role {
     QN_QKV_BIAS,
     QN_Q,
     QN_Q_BIAS,
+    QN_Q_NORM,
     QN_K,
     QN_K_BIAS,
+    QN_K_NORM,
     QN_V_,
     QN_V_BIAS,
     QN_O,
@@ -26,6 +28,7 @@ typedef enum qn_role {
     QN_NORM2,
     QN_NORM2_BIAS,
     QN_GATE,
+    QN_GATE_BIAS,
     QN_UP,
     QN_UP_BIAS,
     QN_DOWN,
@@ -39,19 +42,37 @@ typedef enum qn_role {
 typedef struct qn_weight_row {
     qn_role role;
     const char *name;  /* Hugging Face's; %d is the layer */
-    const char *shape; /* letters: V vocabulary, T context, C embed, F ffn, Q heads x head, K kv
-                          heads x head, 3 = 3C */
+    const char *shape; /* letters: V vocabulary, T context, C embed, F ffn, D head, Q heads x head,
+                          K kv heads x head, 3 = 3C */
 } qn_weight_row;
+
+/* Biases of linear layers: never, always, as the configuration says, or where queries have one. */
+typedef enum qn_bias_rule {
+    QN_BIAS_NEVER,
+    QN_BIAS_ALWAYS,
+    QN_BIAS_CONFIG,
+    QN_BIAS_AS_QUERIES
+} qn_bias_rule;
+/* Sliding windows: none, "sliding_window" in all layers, or in those that "use_sliding_window",
+ * "max_window_layers" and "layer_types" name. */
+typedef enum qn_window_rule { QN_WINDOW_NEVER, QN_WINDOW_ALL, QN_WINDOW_LAYERS } qn_window_rule;
 
 typedef struct qn_arch_row {
     const char *name;             /* also model_type in config.json */
     const char *hf_class;         /* "architectures" in config.json */
+    const qn_weight_row *weights; /* in the order of a file; name == NULL ends */
     bool layer_norm;              /* else RMS norm */
     bool learned_positions;       /* else rotary */
+    bool fused_qkv;               /* one product for queries, keys and values */
+    bool grouped;                 /* fewer heads of keys and values are allowed */
     bool swiglu;                  /* else GELU */
     bool in_out;                  /* linear weights are [in, out]; else [out, in] */
-    bool biases;                  /* config.bias means something */
-    const qn_weight_row *weights; /* in the order of a file; name == NULL ends */
+    bool qk_norm;                 /* RMS norm of each head's query and key, before they turn */
+    bool o_bias;                  /* the output projection has a bias where q, k, v have */
+    bool gpt2_keys;               /* config.json has GPT-2's words: n_embd, n_layer ... */
+    qn_bias_rule bias, mlp_bias;
+    qn_window_rule window;
+    int head_size; /* where config.json does not say; 0: embed / heads */
 } qn_arch_row;
 
 const qn_arch_row *qn__arch(qn_arch arch);
@@ -70,5 +91,10 @@ typedef struct qn_weight {
 bool qn__weight_next(const qn_model_config *config, int *cursor, qn_weight *weight);
 
 int qn__head_size(const qn_model_config *config);
+/* Does this layer attend through the window? False where the window is no shorter than the context.
+ */
+bool qn__layer_has_window(const qn_model_config *config, int layer);
+/* Does any? */
+bool qn__has_window(const qn_model_config *config);
 
 #endif

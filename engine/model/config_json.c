@@ -2,6 +2,8 @@
 #include "base/check.h"
 #include "model/weights.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static qn_status read_i32(const json_t *json, const char *origin, const char *key, bool required,
@@ -53,27 +55,154 @@ static qn_status read_gpt2(const json_t *json, const char *origin, qn_model_conf
     return own ? qn__json_bool(own, origin, "bias", false, &c->bias) : QN_OK;
 }
 
+/* ---- rotary angles ---- */
+
+static const char *const scaling_names[QN_ROPE_SCALING_COUNT] = {
+    [QN_ROPE_PLAIN] = "default",
+    [QN_ROPE_LINEAR] = "linear",
+    [QN_ROPE_LLAMA3] = "llama3",
+    [QN_ROPE_YARN] = "yarn",
+};
+
+static qn_status find_scaling(const char *kind, const char *origin, qn_rope_rule *rule)
+{
+    for (int i = 0; i < QN_ROPE_SCALING_COUNT; i++) {
+        if (strcmp(scaling_names[i], kind) != 0) continue;
+        rule->scaling = (qn_rope_scaling)i;
+        return QN_OK;
+    }
+    return qn__fail(
+        QN_UNSUPPORTED,
+        "%s: rope scaling \"%s\" is not supported; default, linear, llama3 and yarn are", origin,
+        kind);
+}
+
+/* The factor by which yarn multiplies cos and sin: given, or from the factor (Peng et al. 2023,
+ * eq. 22), or DeepSeek's quotient of two such. */
+static qn_status read_yarn_attention(const json_t *json, const char *origin, qn_rope_rule *rule)
+{
+    double grow = 0.1 * log((double)rule->factor), mscale = 0, all = 0;
+    QN_TRY(qn__json_f64(json, origin, "mscale", false, &mscale));
+    QN_TRY(qn__json_f64(json, origin, "mscale_all_dim", false, &all));
+    rule->attention =
+        (float)(mscale != 0 && all != 0 ? (mscale * grow + 1) / (all * grow + 1) : grow + 1);
+    return read_f32(json, origin, "attention_factor", &rule->attention);
+}
+
+static qn_status read_scaling(const json_t *json, const char *origin, qn_model_config *c)
+{
+    qn_rope_rule *rule = &c->rope;
+    QN_TRY(read_f32(json, origin, "factor", &rule->factor));
+    if (rule->scaling != QN_ROPE_PLAIN && !(rule->factor >= 1))
+        return qn__fail(QN_BAD_DATA, "%s: rope scaling \"%s\" needs a factor of 1 or more", origin,
+                        scaling_names[rule->scaling]);
+    if (rule->scaling != QN_ROPE_LLAMA3 && rule->scaling != QN_ROPE_YARN) return QN_OK;
+    bool yarn = rule->scaling == QN_ROPE_YARN;
+    rule->original = c->context;
+    rule->low = 1;
+    rule->high = yarn ? 32 : 4;
+    rule->whole_pairs = true;
+    QN_TRY(read_i32(json, origin, "original_max_position_embeddings", false, &rule->original));
+    QN_TRY(read_f32(json, origin, yarn ? "beta_slow" : "low_freq_factor", &rule->low));
+    QN_TRY(read_f32(json, origin, yarn ? "beta_fast" : "high_freq_factor", &rule->high));
+    if (!yarn) return QN_OK;
+    QN_TRY(qn__json_bool(json, origin, "truncate", false, &rule->whole_pairs));
+    return read_yarn_attention(json, origin, rule);
+}
+
+/* transformers 4 has "rope_theta" and "rope_scaling", transformers 5 "rope_parameters". */
 static qn_status read_rope(const json_t *json, const char *origin, qn_model_config *c)
 {
-    const json_t *scaling = json_object_get(json, "rope_scaling"),
-                 *rope = json_object_get(json, "rope_parameters");
+    const json_t *rule = json_object_get(json, "rope_scaling");
     const char *kind = "default";
+    double part = 1;
     QN_TRY(read_f32(json, origin, "rope_theta", &c->rope_theta));
-    if (json_is_object(rope)) QN_TRY(read_f32(rope, origin, "rope_theta", &c->rope_theta));
-    const json_t *rule = json_is_object(scaling) ? scaling : json_is_object(rope) ? rope : NULL;
-    if (!rule) return QN_OK;
-    QN_TRY(qn__json_string(rule, origin, "type", false, &kind));
-    QN_TRY(qn__json_string(rule, origin, "rope_type", false, &kind));
-    if (strcmp(kind, "default") != 0)
-        return qn__fail(QN_UNSUPPORTED, "%s: rope scaling \"%s\" is not supported yet", origin,
-                        kind);
+    QN_TRY(qn__json_f64(json, origin, "partial_rotary_factor", false, &part));
+    if (!json_is_object(rule)) rule = json_object_get(json, "rope_parameters");
+    if (json_is_object(rule)) {
+        QN_TRY(qn__json_string(rule, origin, "type", false, &kind));
+        QN_TRY(qn__json_string(rule, origin, "rope_type", false, &kind));
+        QN_TRY(read_f32(rule, origin, "rope_theta", &c->rope_theta));
+        QN_TRY(qn__json_f64(rule, origin, "partial_rotary_factor", false, &part));
+        QN_TRY(find_scaling(kind, origin, &c->rope));
+        QN_TRY(read_scaling(rule, origin, c));
+    }
+    if (part != 1)
+        return qn__fail(QN_UNSUPPORTED, "%s: partial_rotary_factor %g; only 1 is supported", origin,
+                        part);
     return QN_OK;
+}
+
+/* ---- windows ---- */
+
+/* "layer_types" must be what window_from and full_every can say. */
+static qn_status read_layer_types(const json_t *types, const char *origin, qn_model_config *c)
+{
+    bool window[4096];
+    int count = (int)json_array_size(types), first = -1, full = -1;
+    if (count != c->layers)
+        return qn__fail(QN_BAD_DATA, "%s: layer_types has %d entries, the model %d layers", origin,
+                        count, c->layers);
+    for (int i = 0; i < count; i++) {
+        const char *type = json_string_value(json_array_get(types, (size_t)i));
+        window[i] = type && strcmp(type, "sliding_attention") == 0;
+        if (!window[i] && (!type || strcmp(type, "full_attention") != 0))
+            return qn__fail(QN_UNSUPPORTED,
+                            "%s: layer_types[%d] is %.80s; full_attention and sliding_attention "
+                            "are known",
+                            origin, i, type ? type : "not text");
+        if (window[i] && first < 0) first = i;
+        if (!window[i] && first >= 0 && full < 0) full = i;
+    }
+    c->window_from = first < 0 ? count : first;
+    c->full_every = full < 0 ? 0 : full + 1;
+    if (first < 0) c->window = 0;
+    for (int i = 0; i < count; i++) {
+        bool told = i >= c->window_from && (c->full_every == 0 || (i + 1) % c->full_every != 0);
+        if (told != window[i])
+            return qn__fail(QN_UNSUPPORTED,
+                            "%s: layer_types has no pattern that is known: layer %d is %s", origin,
+                            i, window[i] ? "sliding_attention" : "full_attention");
+    }
+    return QN_OK;
+}
+
+static qn_status read_window(const json_t *json, const char *origin, qn_model_config *c)
+{
+    qn_window_rule rule = qn__arch(c->arch)->window;
+    const json_t *types = json_object_get(json, "layer_types");
+    bool use = rule == QN_WINDOW_ALL;
+    if (rule == QN_WINDOW_NEVER) return QN_OK;
+    if (!json_object_get(json, "sliding_window") && rule == QN_WINDOW_ALL) c->window = 4096;
+    QN_TRY(read_i32(json, origin, "sliding_window", false, &c->window));
+    if (rule == QN_WINDOW_ALL) return QN_OK;
+    QN_TRY(qn__json_bool(json, origin, "use_sliding_window", false, &use));
+    if (!use) {
+        c->window = 0;
+        return QN_OK;
+    }
+    if (c->layers > 0 && c->layers <= 4096 && json_is_array(types))
+        return read_layer_types(types, origin, c);
+    c->window_from = 28; /* transformers' own default */
+    return read_i32(json, origin, "max_window_layers", false, &c->window_from);
+}
+
+/* ---- llama and its kin ---- */
+
+static qn_status read_biases(const json_t *json, const char *origin, qn_model_config *c)
+{
+    const qn_arch_row *arch = qn__arch(c->arch);
+    c->bias = arch->bias == QN_BIAS_ALWAYS;
+    c->mlp_bias = false;
+    if (arch->bias == QN_BIAS_CONFIG)
+        QN_TRY(qn__json_bool(json, origin, "attention_bias", false, &c->bias));
+    if (arch->mlp_bias != QN_BIAS_CONFIG) return QN_OK;
+    return qn__json_bool(json, origin, "mlp_bias", false, &c->mlp_bias);
 }
 
 static qn_status read_llama(const json_t *json, const char *origin, qn_model_config *c)
 {
     const char *act = "silu";
-    int32_t head = 0;
     QN_TRY(read_i32(json, origin, "vocab_size", true, &c->vocab));
     QN_TRY(read_i32(json, origin, "max_position_embeddings", true, &c->context));
     QN_TRY(read_i32(json, origin, "hidden_size", true, &c->embed));
@@ -82,16 +211,26 @@ static qn_status read_llama(const json_t *json, const char *origin, qn_model_con
     QN_TRY(read_i32(json, origin, "num_attention_heads", true, &c->heads));
     c->kv_heads = c->heads;
     QN_TRY(read_i32(json, origin, "num_key_value_heads", false, &c->kv_heads));
-    QN_TRY(read_i32(json, origin, "head_dim", false, &head));
-    if (head > 0 && (c->heads <= 0 || head != c->embed / c->heads))
-        return qn__fail(QN_UNSUPPORTED, "%s: head_dim %d is not hidden_size / num_attention_heads",
-                        origin, head);
+    c->head_size = qn__arch(c->arch)->head_size;
+    QN_TRY(read_i32(json, origin, "head_dim", false, &c->head_size));
     QN_TRY(read_f32(json, origin, "rms_norm_eps", &c->norm_eps));
-    QN_TRY(qn__json_bool(json, origin, "attention_bias", false, &c->bias));
+    QN_TRY(read_biases(json, origin, c));
     QN_TRY(qn__json_string(json, origin, "hidden_act", false, &act));
     if (strcmp(act, "silu") != 0)
         return qn__fail(QN_UNSUPPORTED, "%s: hidden_act \"%s\"; silu is known", origin, act);
+    QN_TRY(read_window(json, origin, c));
     return read_rope(json, origin, c);
+}
+
+static qn_status unknown_type(const char *type, const char *origin)
+{
+    char known[128] = "";
+    for (int i = 0; i < QN_ARCH_COUNT; i++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
+                 qn_arch_name((qn_arch)i));
+    }
+    return qn__fail(QN_UNSUPPORTED, "%s: model_type \"%.80s\"; %s are known", origin, type, known);
 }
 
 qn_status qn__config_from_json(const json_t *json, const char *origin, qn_model_config *config)
@@ -99,14 +238,13 @@ qn_status qn__config_from_json(const json_t *json, const char *origin, qn_model_
     const char *type = "";
     qn_arch arch;
     QN_TRY(qn__json_string(json, origin, "model_type", true, &type));
-    if (qn_arch_find(type, &arch) != QN_OK)
-        return qn__fail(QN_UNSUPPORTED, "%s: model_type \"%s\"; gpt2 and llama are known", origin,
-                        type);
+    if (qn_arch_find(type, &arch) != QN_OK) return unknown_type(type, origin);
+    bool gpt2 = qn__arch(arch)->gpt2_keys;
     QN_TRY(qn_model_config_named(arch, NULL, config));
-    config->norm_eps = arch == QN_LLAMA ? 1e-6f : 1e-5f; /* transformers' own defaults */
+    config->norm_eps = gpt2 ? 1e-5f : 1e-6f; /* transformers' own defaults */
     config->bias = false;
-    config->tied = arch == QN_GPT2;
-    QN_TRY(arch == QN_GPT2 ? read_gpt2(json, origin, config) : read_llama(json, origin, config));
+    config->tied = gpt2;
+    QN_TRY(gpt2 ? read_gpt2(json, origin, config) : read_llama(json, origin, config));
     QN_TRY(qn__json_bool(json, origin, "tie_word_embeddings", false, &config->tied));
     read_token(json, "bos_token_id", &config->bos);
     read_token(json, "eos_token_id", &config->eos);
@@ -114,26 +252,84 @@ qn_status qn__config_from_json(const json_t *json, const char *origin, qn_model_
     return status == QN_OK ? QN_OK : qn__wrap(QN_BAD_DATA, "%s: ", origin);
 }
 
+/* ---- writing ---- */
+
+static json_t *scaling_to_json(const qn_rope_rule *rule)
+{
+    if (rule->scaling == QN_ROPE_PLAIN) return json_null();
+    json_t *json = json_pack("{s:s,s:f}", "rope_type", scaling_names[rule->scaling], "factor",
+                             (double)rule->factor);
+    if (!json || rule->scaling == QN_ROPE_LINEAR) return json;
+    bool yarn = rule->scaling == QN_ROPE_YARN;
+    json_object_set_new(json, yarn ? "beta_slow" : "low_freq_factor", json_real((double)rule->low));
+    json_object_set_new(json, yarn ? "beta_fast" : "high_freq_factor",
+                        json_real((double)rule->high));
+    json_object_set_new(json, "original_max_position_embeddings", json_integer(rule->original));
+    if (!yarn) return json;
+    json_object_set_new(json, "attention_factor", json_real((double)rule->attention));
+    json_object_set_new(json, "truncate", json_boolean(rule->whole_pairs));
+    return json;
+}
+
+static json_t *layer_types_to_json(const qn_model_config *c)
+{
+    json_t *types = json_array();
+    for (int i = 0; types && i < c->layers; i++) {
+        bool full = i < c->window_from || (c->full_every > 0 && (i + 1) % c->full_every == 0);
+        json_array_append_new(types, json_string(full ? "full_attention" : "sliding_attention"));
+    }
+    return types;
+}
+
+static void window_to_json(const qn_model_config *c, json_t *json)
+{
+    qn_window_rule rule = qn__arch(c->arch)->window;
+    if (rule == QN_WINDOW_NEVER) return;
+    json_object_set_new(json, "sliding_window",
+                        c->window > 0 ? json_integer(c->window) : json_null());
+    if (rule == QN_WINDOW_ALL) return;
+    json_object_set_new(json, "use_sliding_window", json_boolean(c->window > 0));
+    json_object_set_new(json, "max_window_layers",
+                        json_integer(c->window > 0 ? c->window_from : c->layers));
+    if (c->window > 0) json_object_set_new(json, "layer_types", layer_types_to_json(c));
+}
+
+static json_t *gpt2_to_json(const qn_model_config *c)
+{
+    return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:f,s:f,s:f,s:f}", "vocab_size", c->vocab,
+                     "n_positions", c->context, "n_ctx", c->context, "n_embd", c->embed, "n_layer",
+                     c->layers, "n_head", c->heads, "n_inner", c->ffn, "activation_function",
+                     c->gelu_erf ? "gelu" : "gelu_new", "layer_norm_epsilon", (double)c->norm_eps,
+                     "attn_pdrop", 0.0, "embd_pdrop", 0.0, "resid_pdrop", 0.0);
+}
+
+static json_t *llama_to_json(const qn_model_config *c)
+{
+    json_t *json = json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:f,s:s}", "vocab_size",
+                             c->vocab, "max_position_embeddings", c->context, "hidden_size",
+                             c->embed, "intermediate_size", c->ffn, "num_hidden_layers", c->layers,
+                             "num_attention_heads", c->heads, "num_key_value_heads", c->kv_heads,
+                             "head_dim", qn__head_size(c), "rms_norm_eps", (double)c->norm_eps,
+                             "rope_theta", (double)c->rope_theta, "hidden_act", "silu");
+    if (!json) return NULL;
+    json_object_set_new(json, "rope_scaling", scaling_to_json(&c->rope));
+    json_object_set_new(json, "attention_bias", json_boolean(c->bias));
+    json_object_set_new(json, "mlp_bias", json_boolean(c->mlp_bias));
+    window_to_json(c, json);
+    return json;
+}
+
 json_t *qn__config_to_json(const qn_model_config *c)
 {
     const qn_arch_row *arch = qn__arch(c->arch);
     json_t *json =
-        c->arch == QN_GPT2
-            ? json_pack("{s:[s],s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:f,s:f,s:f,s:f}",
-                        "architectures", arch->hf_class, "model_type", arch->name, "vocab_size",
-                        c->vocab, "n_positions", c->context, "n_ctx", c->context, "n_embd",
-                        c->embed, "n_layer", c->layers, "n_head", c->heads, "n_inner", c->ffn,
-                        "activation_function", c->gelu_erf ? "gelu" : "gelu_new",
-                        "layer_norm_epsilon", (double)c->norm_eps, "attn_pdrop", 0.0, "embd_pdrop",
-                        0.0, "resid_pdrop", 0.0)
-            : json_pack("{s:[s],s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:f,s:s,s:b,s:b}",
-                        "architectures", arch->hf_class, "model_type", arch->name, "vocab_size",
-                        c->vocab, "max_position_embeddings", c->context, "hidden_size", c->embed,
-                        "intermediate_size", c->ffn, "num_hidden_layers", c->layers,
-                        "num_attention_heads", c->heads, "num_key_value_heads", c->kv_heads,
-                        "head_dim", qn__head_size(c), "rms_norm_eps", (double)c->norm_eps,
-                        "rope_theta", (double)c->rope_theta, "hidden_act", "silu", "attention_bias",
-                        c->bias, "mlp_bias", 0);
+               json_pack("{s:[s],s:s}", "architectures", arch->hf_class, "model_type", arch->name),
+           *rest = arch->gpt2_keys ? gpt2_to_json(c) : llama_to_json(c);
+    if (!json || !rest || json_object_update(json, rest) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
+    json_decref(rest);
     if (!json) return NULL;
     json_object_set_new(json, "initializer_range", json_real(0.02));
     json_object_set_new(json, "tie_word_embeddings", json_boolean(c->tied));

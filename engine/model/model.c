@@ -97,19 +97,21 @@ static qn_status write_rows(qn_store *store, const char *name, const int32_t *va
 }
 
 /* ids, positions and ranges of `sequences` sequences of `length` rows. */
-static qn_status write_inputs(qn_store *store, const char *prefix, const int32_t *ids,
+static qn_status write_inputs(qn_model *model, const char *prefix, const int32_t *ids,
                               int sequences, int length)
 {
+    qn_store *store = model->store;
     size_t rows = (size_t)sequences * (size_t)length;
     int32_t *ranges = malloc(rows * 5 * sizeof *ranges + 1);
-    char name[3][32];
+    char name[2][32];
     if (!ranges) return qn__fail(QN_OS_ERROR, "out of memory");
-    const char *endings[] = {"ids", "pos", "ranges"};
-    for (int i = 0; i < 3; i++) snprintf(name[i], sizeof name[i], "%s.%s", prefix, endings[i]);
+    snprintf(name[0], sizeof name[0], "%s.ids", prefix);
+    snprintf(name[1], sizeof name[1], "%s.pos", prefix);
     qn__causal_ranges(ranges, ranges + rows * 4, sequences, length);
     qn_status status = write_rows(store, name[0], ids, rows);
     if (status == QN_OK) status = write_rows(store, name[1], ranges + rows * 4, rows);
-    if (status == QN_OK) status = write_rows(store, name[2], ranges, rows * 4);
+    if (status == QN_OK)
+        status = qn__network_write_ranges(model->store, &model->config, prefix, ranges, rows);
     free(ranges);
     return status;
 }
@@ -121,7 +123,7 @@ qn_status qn_model_logits(qn_model *model, const int32_t *tokens, size_t count, 
     QN_TRY(check_tokens(model, tokens, count));
     QN_TRY(plan_all(model));
     QN_TRY(qn_plan_prepare(model->all_plan));
-    QN_TRY(write_inputs(model->store, "all", tokens, 1, (int)count));
+    QN_TRY(write_inputs(model, "all", tokens, 1, (int)count));
     QN_TRY(qn_plan_run(model->all_plan, QN_FORWARD, (int64_t)count, 0));
     int index = qn__store_index(model->store, "all.logits");
     return qn__store_read_part(model->store, index, 0, logits,
@@ -168,7 +170,7 @@ static qn_status loss_batch(qn_model *model, const int32_t *tokens, size_t count
         targets[r] = there ? tokens[at + 1] : -1;
         loss->predicted += there;
     }
-    QN_TRY(write_inputs(model->store, "loss", ids, model->loss_batch, (int)context));
+    QN_TRY(write_inputs(model, "loss", ids, model->loss_batch, (int)context));
     QN_TRY(qn_store_write(model->store, "loss.targets", targets, rows * sizeof *targets));
     QN_TRY(qn_plan_run(model->loss_plan, QN_FORWARD, 0, 0));
     QN_TRY(qn_store_read(model->store, "loss.loss", losses, rows * sizeof *losses));

@@ -14,18 +14,19 @@ qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t
 {
     const struct {
         const char *ending;
+        bool there;
         int64_t dims[2];
         int rank;
-    } table[] = {{"ids", {rows}, 1},
-                 {"pos", {rows}, 1},
-                 {"ranges", {rows, 4}, 2},
-                 {"index", {rows}, 1},
-                 {"rng", {4}, 1}};
+    } table[] = {{"ids", true, {rows}, 1},
+                 {"pos", true, {rows}, 1},
+                 {"ranges", true, {rows, 4}, 2},
+                 {"window", qn__has_window(network->config), {rows, 4}, 2},
+                 {"index", network->cached, {rows}, 1},
+                 {"rng", network->dropout > 0, {4}, 1}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         char name[64];
         qn_shape shape = {.rank = table[i].rank, .dim = {table[i].dims[0], table[i].dims[1]}};
-        if (i == 3 && !network->cached) continue;
-        if (i == 4 && network->dropout <= 0) continue;
+        if (!table[i].there) continue;
         snprintf(name, sizeof name, "%s.%s", network->prefix, table[i].ending);
         QN_TRY(qn_store_add(store, "inputs", name, QN_I32, &shape));
     }
@@ -42,27 +43,10 @@ qn_status qn__weights_declare(qn_store *store, const qn_model_config *config)
     return qn_store_add(store, "tables", "rope", QN_F32, &shape);
 }
 
-qn_status qn__rope_fill(qn_store *store, const qn_model_config *config)
-{
-    if (qn__arch(config->arch)->learned_positions) return QN_OK;
-    int pairs = qn__head_size(config) / 2;
-    size_t bytes = (size_t)config->context * (size_t)pairs * 2 * sizeof(float);
-    float *table = malloc(bytes);
-    if (!table) return qn__fail(QN_OS_ERROR, "no memory for %zu bytes", bytes);
-    for (int p = 0; p < config->context; p++)
-        for (int e = 0; e < pairs; e++) {
-            double angle = p * pow((double)config->rope_theta, -2.0 * e / (2.0 * pairs));
-            table[((size_t)p * (size_t)pairs + (size_t)e) * 2] = (float)cos(angle);
-            table[((size_t)p * (size_t)pairs + (size_t)e) * 2 + 1] = (float)sin(angle);
-        }
-    qn_status status = qn_store_write(store, "rope", table, bytes);
-    free(table);
-    return status;
-}
-
 static bool is_norm(qn_role role)
 {
-    return role == QN_NORM1 || role == QN_NORM2 || role == QN_FINAL;
+    return role == QN_NORM1 || role == QN_NORM2 || role == QN_FINAL || role == QN_Q_NORM ||
+           role == QN_K_NORM;
 }
 
 /* Two normals from each pair of uniforms; element i is the same however many there are. */
@@ -132,6 +116,38 @@ void qn__document_ranges(int32_t *ranges, const int32_t *positions, int rows)
     }
 }
 
+void qn__window_ranges(const qn_model_config *config, const int32_t *ranges, size_t rows,
+                       int32_t *near)
+{
+    memcpy(near, ranges, rows * 4 * sizeof *near);
+    for (size_t r = 0; r < rows; r++) {
+        int32_t first = config->window > 0 ? near[r * 4 + 2] - config->window : 0;
+        if (first > near[r * 4 + 1]) near[r * 4 + 1] = first;
+    }
+}
+
+static qn_status write_rows(qn_store *store, const char *prefix, const char *ending,
+                            const int32_t *values, size_t count)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.%s", prefix, ending);
+    return qn__store_write_part(store, qn__store_index(store, name), 0, values,
+                                count * sizeof *values);
+}
+
+qn_status qn__network_write_ranges(qn_store *store, const qn_model_config *config,
+                                   const char *prefix, const int32_t *ranges, size_t rows)
+{
+    QN_TRY(write_rows(store, prefix, "ranges", ranges, rows * 4));
+    if (!qn__has_window(config)) return QN_OK;
+    int32_t *near = malloc(rows * 4 * sizeof *near + 1);
+    if (!near) return qn__fail(QN_OS_ERROR, "out of memory");
+    qn__window_ranges(config, ranges, rows, near);
+    qn_status status = write_rows(store, prefix, "window", near, rows * 4);
+    free(near);
+    return status;
+}
+
 /* ---- the graph ---- */
 
 static qn_tensor *input(qn_network *n, const char *ending)
@@ -173,7 +189,7 @@ static qn_tensor *linear(qn_network *n, qn_tensor *x, qn_role role, qn_role bias
     bool in_out = qn__arch(n->config->arch)->in_out;
     qn_tensor *y =
         qn_apply(n->graph, in_out ? "matmul" : "matmul trans_b=1", x, weight(n, role, layer));
-    qn_tensor *b = bias == QN_ROLE_COUNT ? QN_NONE : weight(n, bias, layer);
+    qn_tensor *b = weight(n, bias, layer);
     return b ? qn_apply(n->graph, "add", y, b) : y;
 }
 
@@ -214,7 +230,7 @@ static qn_tensor *flat(qn_network *n, qn_tensor *x)
 }
 
 typedef struct layer_inputs {
-    qn_tensor *pos, *ranges, *index, *rope, *rng;
+    qn_tensor *pos, *ranges, *window, *index, *rope, *rng;
 } layer_inputs;
 
 static qn_tensor *column(qn_network *n, qn_tensor *x, int part)
@@ -233,30 +249,54 @@ static qn_tensor *cache(qn_network *n, qn_tensor *x, qn_tensor *index, const cha
     return qn_apply(n->graph, "scatter_rows", qn_graph_input(n->graph, name), x, index);
 }
 
+/* A query or key: normed where the architecture does, then turned by its position. */
+static qn_tensor *turned(qn_network *n, qn_tensor *x, qn_role role, const layer_inputs *in,
+                         int layer)
+{
+    if (qn__arch(n->config->arch)->qk_norm) x = norm(n, x, role, QN_ROLE_COUNT, layer);
+    return qn_apply(n->graph, n->config->rope_pairs ? "rope" : "rope halves=1", x, in->pos,
+                    in->rope);
+}
+
+typedef struct attention_inputs {
+    qn_tensor *q, *k, *v;
+} attention_inputs;
+
+static attention_inputs project(qn_network *n, qn_tensor *x, const layer_inputs *in, int layer)
+{
+    const qn_model_config *c = n->config;
+    const qn_arch_row *arch = qn__arch(c->arch);
+    attention_inputs a;
+    if (arch->fused_qkv) {
+        qn_tensor *qkv = linear(n, x, QN_QKV, QN_QKV_BIAS, layer);
+        a.q = heads(n, column(n, qkv, 0), c->heads);
+        a.k = heads(n, column(n, qkv, 1), c->heads);
+        a.v = heads(n, column(n, qkv, 2), c->heads);
+    } else {
+        a.q = heads(n, linear(n, x, QN_Q, QN_Q_BIAS, layer), c->heads);
+        a.k = heads(n, linear(n, x, QN_K, QN_K_BIAS, layer), c->kv_heads);
+        a.v = heads(n, linear(n, x, QN_V_, QN_V_BIAS, layer), c->kv_heads);
+    }
+    if (!arch->learned_positions) {
+        a.q = turned(n, a.q, QN_Q_NORM, in, layer);
+        a.k = turned(n, a.k, QN_K_NORM, in, layer);
+    }
+    return a;
+}
+
 static qn_tensor *attention(qn_network *n, qn_tensor *x, const layer_inputs *in, int layer)
 {
     const qn_model_config *c = n->config;
-    qn_tensor *q, *k, *v;
-    if (qn__arch(c->arch)->learned_positions) {
-        qn_tensor *qkv = linear(n, x, QN_QKV, QN_QKV_BIAS, layer);
-        q = heads(n, column(n, qkv, 0), c->heads);
-        k = heads(n, column(n, qkv, 1), c->heads);
-        v = heads(n, column(n, qkv, 2), c->heads);
-    } else {
-        const char *line = c->rope_pairs ? "rope" : "rope halves=1";
-        q = heads(n, linear(n, x, QN_Q, QN_Q_BIAS, layer), c->heads);
-        k = heads(n, linear(n, x, QN_K, QN_K_BIAS, layer), c->kv_heads);
-        v = heads(n, linear(n, x, QN_V_, QN_V_BIAS, layer), c->kv_heads);
-        q = qn_apply(n->graph, line, q, in->pos, in->rope);
-        k = qn_apply(n->graph, line, k, in->pos, in->rope);
-    }
+    attention_inputs a = project(n, x, in, layer);
     if (n->cached) {
-        k = cache(n, k, in->index, "k", layer);
-        v = cache(n, v, in->index, "v", layer);
+        a.k = cache(n, a.k, in->index, "k", layer);
+        a.v = cache(n, a.v, in->index, "v", layer);
     }
     char line[64];
-    snprintf(line, sizeof line, "attention keys=%d", (c->context + 1) / 2);
-    qn_tensor *o = qn_apply(n->graph, line, q, k, v, in->ranges);
+    bool window = qn__layer_has_window(c, layer);
+    int keys = (c->context + 1) / 2;
+    snprintf(line, sizeof line, "attention keys=%d", window && c->window < keys ? c->window : keys);
+    qn_tensor *o = qn_apply(n->graph, line, a.q, a.k, a.v, window ? in->window : in->ranges);
     o = linear(n, flat(n, o), QN_O, QN_O_BIAS, layer);
     return dropout(n, o, in->rng, 2 * layer + 1);
 }
@@ -265,8 +305,8 @@ static qn_tensor *feed_forward(qn_network *n, qn_tensor *x, const layer_inputs *
 {
     qn_tensor *h;
     if (qn__arch(n->config->arch)->swiglu) {
-        qn_tensor *gate = linear(n, x, QN_GATE, QN_ROLE_COUNT, layer);
-        h = qn_apply(n->graph, "swiglu", gate, linear(n, x, QN_UP, QN_ROLE_COUNT, layer));
+        qn_tensor *gate = linear(n, x, QN_GATE, QN_GATE_BIAS, layer);
+        h = qn_apply(n->graph, "swiglu", gate, linear(n, x, QN_UP, QN_UP_BIAS, layer));
     } else {
         h = qn_apply(n->graph, n->config->gelu_erf ? "gelu erf=1" : "gelu",
                      linear(n, x, QN_UP, QN_UP_BIAS, layer));
@@ -278,6 +318,7 @@ qn_tensor *qn__network_hidden(qn_network *n)
 {
     const qn_arch_row *arch = qn__arch(n->config->arch);
     layer_inputs in = {.ranges = input(n, "ranges"),
+                       .window = qn__has_window(n->config) ? input(n, "window") : NULL,
                        .index = n->cached ? input(n, "index") : NULL,
                        .rng = n->dropout > 0 ? input(n, "rng") : NULL,
                        .rope = arch->learned_positions ? NULL : qn_graph_input(n->graph, "rope")};

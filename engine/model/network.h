@@ -9,10 +9,10 @@
 typedef struct qn_network {
     qn_graph *graph;
     const qn_model_config *config;
-    const char
-        *prefix; /* of inputs: "<prefix>.ids" i32[R], ".pos" i32[R], ".ranges" i32[R,4]; ".rng"
-                    i32[4] with dropout; cached: also ".index" i32[R], where new keys go */
-    bool rows;   /* R is the run-time dimension */
+    const char *prefix; /* of inputs: "<prefix>.ids" i32[R], ".pos" i32[R], ".ranges" i32[R,4];
+                           where a layer has a window ".window" i32[R,4]; ".rng" i32[4] with
+                           dropout; cached: also ".index" i32[R], where new keys go */
+    bool rows;          /* R is the run-time dimension */
     bool
         cached; /* keys and values of each layer live in "kv.k.<layer>", "kv.v.<layer>" [S, G, D] */
     float dropout;
@@ -28,7 +28,7 @@ typedef struct qn_network {
 qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t rows) QN_MUST_USE;
 /* Weights, and the rotary table, in group "weights". */
 qn_status qn__weights_declare(qn_store *store, const qn_model_config *config) QN_MUST_USE;
-/* After allocation: the table of (cos, sin). */
+/* After allocation: the table of (cos, sin), stretched as config.rope says. */
 qn_status qn__rope_fill(qn_store *store, const qn_model_config *config) QN_MUST_USE;
 /* Normal(0, 0.02), residual projections divided by sqrt(2 layers), norms 1, biases 0; a function of
  * seed only. */
@@ -41,6 +41,15 @@ qn_tensor *qn__network_hidden(qn_network *network);
 qn_tensor *qn__network_head(qn_network *network, qn_tensor *hidden);
 void qn__network_free(qn_network *network);
 
+/* Ranges [rows, 4] with `from` moved up to the window. */
+void qn__window_ranges(const qn_model_config *config, const int32_t *ranges, size_t rows,
+                       int32_t *near);
+/* Write ranges [rows, 4] as op attention reads them to "<prefix>.ranges", and those of the window
+ * to
+ * "<prefix>.window" where a layer has one. */
+qn_status qn__network_write_ranges(qn_store *store, const qn_model_config *config,
+                                   const char *prefix, const int32_t *ranges,
+                                   size_t rows) QN_MUST_USE;
 /* Ranges and positions of `sequences` sequences of `length` rows each, one after another. */
 void qn__causal_ranges(int32_t *ranges, int32_t *positions, int sequences, int length);
 /* Ranges of documents one after another, each beginning where the position is 0, as row 0's is. */

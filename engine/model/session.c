@@ -116,7 +116,8 @@ static qn_status feed_some(qn_session *session, const int32_t *tokens, int count
     QN_TRY(write_part(store, "kv.in.ids", tokens, count));
     QN_TRY(write_part(store, "kv.in.pos", pos, count));
     QN_TRY(write_part(store, "kv.in.index", pos, count));
-    QN_TRY(write_part(store, "kv.in.ranges", ranges, count * 4));
+    QN_TRY(
+        qn__network_write_ranges(store, &session->model->config, "kv.in", ranges, (size_t)count));
     QN_TRY(write_part(store, "kv.last", &last, 1));
     QN_TRY(qn_plan_run(session->model->cache_plan, QN_FORWARD, count, 0));
     session->length += count;

@@ -1,6 +1,7 @@
 #include "train/options.h"
 
 #include "base/check.h"
+#include "model/arch.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -205,12 +206,14 @@ qn_status qn__train_options_config(const qn_train_options *o, int32_t vocab,
     config->heads = (int32_t)o->heads;
     config->kv_heads = (int32_t)(o->kv_heads ? o->kv_heads : o->heads);
     config->embed = (int32_t)o->embed;
-    int64_t ffn = arch == QN_GPT2 ? 4 * o->embed : (o->embed * 8 / 3 + 31) / 32 * 32;
+    int64_t ffn = qn__arch(arch)->swiglu ? (o->embed * 8 / 3 + 31) / 32 * 32 : 4 * o->embed;
     config->ffn = (int32_t)(o->ffn ? o->ffn : ffn);
+    config->head_size = (int32_t)o->head_size;
+    config->window = (int32_t)o->window;
     config->context = (int32_t)o->context;
     config->norm_eps = (float)o->norm_eps;
     config->rope_theta = (float)o->rope_theta;
-    config->bias = arch == QN_GPT2 && !o->no_bias;
+    if (arch == QN_GPT2) config->bias = !o->no_bias;
     config->tied = !o->untied;
     return qn_model_config_check(config);
 }

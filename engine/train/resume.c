@@ -88,9 +88,9 @@ qn_status qn__trainer_checkpoint(qn_trainer *t)
 /* ---- resuming ---- */
 
 /* Keys that must be as they were, or the run would be another one. */
-static const char *const fixed_keys[] = {"arch",    "layers",  "heads",  "kv_heads", "embed",
-                                         "ffn",     "no_bias", "untied", "norm_eps", "rope_theta",
-                                         "context", "batch",   "seed",   "dropout"};
+static const char *const fixed_keys[] = {
+    "arch",    "head_size", "window",   "layers",     "heads",   "kv_heads", "embed", "ffn",
+    "no_bias", "untied",    "norm_eps", "rope_theta", "context", "batch",    "seed",  "dropout"};
 
 static qn_status check_same(const qn_trainer *t, const json_t *state, const char *folder)
 {

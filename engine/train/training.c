@@ -60,6 +60,8 @@ static qn_status declare_shared(qn_training *t)
     const char *group = t->packed ? "leaf" : "inputs";
     QN_TRY(qn_store_add(t->store, group, "train.pos", QN_I32, &rows));
     QN_TRY(qn_store_add(t->store, group, "train.ranges", QN_I32, &ranges));
+    if (qn__has_window(&t->config))
+        QN_TRY(qn_store_add(t->store, group, "train.window", QN_I32, &ranges));
     if (t->dropout > 0) QN_TRY(qn_store_add(t->store, "leaf", "train.rng", QN_I32, &four));
     return QN_OK;
 }
@@ -166,6 +168,9 @@ static qn_status build_update(qn_training *t)
     return plan(t, g, &t->update_plan);
 }
 
+/* Of a row of a packed leaf on the host: its position, its range, its range in the window. */
+enum { SPAN = 9 };
+
 static qn_status host_memory(qn_training *t)
 {
     size_t rows = (size_t)t->rows, leaves = (size_t)t->leaves;
@@ -173,7 +178,7 @@ static qn_status host_memory(qn_training *t)
         t->host[i] = calloc(leaves * rows * 2 + 1, sizeof **t->host);
         t->seed_host[i] = calloc(rows + 1, sizeof **t->seed_host);
         t->rng_host[i] = calloc(leaves * 4, sizeof **t->rng_host);
-        if (t->packed) t->spans[i] = calloc(leaves * rows * 5 + 1, sizeof **t->spans);
+        if (t->packed) t->spans[i] = calloc(leaves * rows * SPAN + 1, sizeof **t->spans);
         if (!t->host[i] || !t->seed_host[i] || !t->rng_host[i] || (t->packed && !t->spans[i]))
             return qn__fail(QN_OS_ERROR, "out of memory");
     }
@@ -258,7 +263,7 @@ static qn_status write_causal(qn_training *t)
     int32_t *ranges = malloc(rows * 5 * sizeof *ranges + 1);
     if (!ranges) return qn__fail(QN_OS_ERROR, "out of memory");
     qn__causal_ranges(ranges, ranges + rows * 4, (int)t->micro, t->config.context);
-    qn_status status = qn_store_write(t->store, "train.ranges", ranges, rows * 4 * sizeof *ranges);
+    qn_status status = qn__network_write_ranges(t->store, &t->config, "train", ranges, rows);
     if (status == QN_OK)
         status = qn_store_write(t->store, "train.pos", ranges + rows * 4, rows * sizeof *ranges);
     free(ranges);
@@ -286,19 +291,23 @@ void qn__training_set_leaf(qn_training *t, int64_t leaf, const int32_t *ids, con
 void qn__training_set_positions(qn_training *t, int64_t leaf, const int32_t *positions)
 {
     if (!t->packed) return;
-    int32_t *to = t->spans[t->turn] + (size_t)leaf * (size_t)t->rows * 5;
+    int32_t *to = t->spans[t->turn] + (size_t)leaf * (size_t)t->rows * SPAN;
     memcpy(to, positions, (size_t)t->rows * sizeof *to);
     qn__document_ranges(to + t->rows, positions, (int)t->rows);
+    qn__window_ranges(&t->config, to + t->rows, (size_t)t->rows, to + 5 * t->rows);
 }
 
 /* Positions and ranges of a packed leaf, which is the selected one. */
 static qn_status write_spans(qn_training *t, int64_t leaf)
 {
-    const int32_t *spans = t->spans[t->turn] + (size_t)leaf * (size_t)t->rows * 5;
+    const int32_t *spans = t->spans[t->turn] + (size_t)leaf * (size_t)t->rows * SPAN;
     uint64_t bytes = (uint64_t)t->rows * sizeof *spans;
     qn_store *store = t->store;
     QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.pos"), spans, bytes));
-    return qn__store_write_later(store, qn__store_index(store, "train.ranges"), spans + t->rows,
+    QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.ranges"), spans + t->rows,
+                                 4 * bytes));
+    if (!qn__has_window(&t->config)) return QN_OK;
+    return qn__store_write_later(store, qn__store_index(store, "train.window"), spans + 5 * t->rows,
                                  4 * bytes);
 }
 

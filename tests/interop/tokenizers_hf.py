@@ -6,6 +6,7 @@ usage: tokenizers_hf.py FOLDER...
 Each FOLDER holds what tests/unit/text_export wrote: tokenizer.json, tokenizer_config.json and
 cases.json, a list of {"text", "ids", "decoded"}. Without the packages the script says so and exits
 with 77 (skipped)."""
+
 import json
 import pathlib
 import sys

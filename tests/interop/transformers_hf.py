@@ -1,13 +1,16 @@
 """Model folders both ways: what `quernel train` writes, transformers loads, with logits within 1e-4
-of ours; and random models that transformers saves, we load. Needs torch, transformers and numpy;
-without them it says so and passes.
+of ours; random models that transformers saves, whole or in shards, we load; what we save of them,
+transformers loads again with the same logits; and a prompt fed in pieces through the cache gives
+the bits of the whole sequence. Needs torch, transformers and numpy; without them it says so and
+passes.
 
     python3 tests/interop/transformers_hf.py BUILD_FOLDER
 """
 
 import ctypes
-import os
+import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,9 +22,10 @@ try:
         AutoModelForCausalLM,
         AutoTokenizer,
         GPT2Config,
-        GPT2LMHeadModel,
         LlamaConfig,
-        LlamaForCausalLM,
+        MistralConfig,
+        Qwen2Config,
+        Qwen3Config,
     )
 except ImportError as missing:
     print(f"skipped: {missing}")
@@ -38,30 +42,74 @@ def must(status):
         raise SystemExit(f"status {status}: {LIB.qn_last_error().decode()}")
 
 
-def our_logits(folder, tokens, vocab):
-    device, model = ctypes.c_void_p(), ctypes.c_void_p()
-    must(LIB.qn_device_open(None, ctypes.byref(device)))
-    must(LIB.qn_model_load(device, str(folder).encode(), ctypes.byref(model)))
-    ids = (ctypes.c_int32 * len(tokens))(*tokens)
-    out = np.zeros((len(tokens), vocab), np.float32)
-    must(
-        LIB.qn_model_logits(
-            model, ids, ctypes.c_size_t(len(tokens)), out.ctypes.data_as(ctypes.c_void_p)
-        )
-    )
-    LIB.qn_model_destroy(ctypes.byref(model))
-    LIB.qn_device_close(ctypes.byref(device))
-    return out
+class Ours:
+    """A model of ours; all logits of a sequence, or piece by piece through the cache."""
+
+    def __init__(self, folder):
+        self.device, self.model = ctypes.c_void_p(), ctypes.c_void_p()
+        must(LIB.qn_device_open(None, ctypes.byref(self.device)))
+        must(LIB.qn_model_load(self.device, str(folder).encode(), ctypes.byref(self.model)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        LIB.qn_model_destroy(ctypes.byref(self.model))
+        LIB.qn_device_close(ctypes.byref(self.device))
+
+    def logits(self, tokens, vocab):
+        ids = (ctypes.c_int32 * len(tokens))(*tokens)
+        out = np.zeros((len(tokens), vocab), np.float32)
+        address = out.ctypes.data_as(ctypes.c_void_p)
+        must(LIB.qn_model_logits(self.model, ids, ctypes.c_size_t(len(tokens)), address))
+        return out
+
+    def fed(self, tokens, vocab, pieces):
+        """Logits after each piece, [pieces, vocab]."""
+        session, rows, at = ctypes.c_void_p(), [], 0
+        must(LIB.qn_session_create(self.model, None, ctypes.byref(session)))
+        for piece in pieces:
+            ids = (ctypes.c_int32 * piece)(*tokens[at : at + piece])
+            address = ctypes.POINTER(ctypes.c_float)()
+            must(LIB.qn_session_feed(session, ids, ctypes.c_size_t(piece)))
+            must(LIB.qn_session_logits(session, ctypes.byref(address)))
+            rows.append(np.ctypeslib.as_array(address, (vocab,)).copy())
+            at += piece
+        LIB.qn_session_destroy(ctypes.byref(session))
+        return np.stack(rows)
+
+    def save(self, folder):
+        must(LIB.qn_model_save(self.model, str(folder).encode()))
+
+
+PIECES = [5, 1, 1, 9, 1, 7]
+
+
+def theirs_of(folder, tokens):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        return model(torch.tensor([tokens])).logits[0].numpy()
+
+
+def agree(label, ours, theirs):
+    worst = float(np.abs(ours - theirs).max())
+    print(f"{label}: largest difference of a logit {worst:.2e}")
+    assert np.abs(theirs).max() > 0.1, f"{label}: logits too small to tell anything"
+    assert worst <= 1e-4, label
 
 
 def compare(label, folder, tokens):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    with torch.no_grad():
-        theirs = model(torch.tensor([tokens])).logits[0].numpy()
-    ours = our_logits(folder, tokens, theirs.shape[1])
-    worst = float(np.abs(ours - theirs).max())
-    print(f"{label}: largest difference of a logit {worst:.2e}")
-    assert worst <= 1e-4, label
+    theirs = theirs_of(folder, tokens)
+    vocab = theirs.shape[1]
+    with Ours(folder) as model, tempfile.TemporaryDirectory() as saved:
+        ours = model.logits(tokens, vocab)
+        agree(label, ours, theirs)
+        if sum(PIECES) <= len(tokens):
+            rows = model.fed(tokens, vocab, PIECES)
+            ends = np.cumsum(PIECES) - 1
+            assert (rows == ours[ends]).all(), f"{label}: the cache changes bits"
+        model.save(saved)
+        agree(f"{label}, saved by us", ours, theirs_of(saved, tokens))
 
 
 def trained(folder, *flags):
@@ -104,11 +152,12 @@ def trained(folder, *flags):
     return out, text
 
 
-def random_model(folder, model):
+def random_model(folder, config, **save):
     torch.manual_seed(3)
-    for p in model.parameters():
-        torch.nn.init.normal_(p, std=0.1)
-    model.save_pretrained(folder)
+    model = AutoModelForCausalLM.from_config(config)
+    for name, p in model.named_parameters():
+        torch.nn.init.normal_(p, mean=float("norm" in name or "ln_" in name), std=0.1)
+    model.to(save.pop("dtype", torch.float32)).save_pretrained(folder, **save)
     return folder
 
 
@@ -128,45 +177,104 @@ for label, flags in TRAINED.items():
         compare(label, out, tokens)
 
 TOKENS = [(7 * i * i + 3 * i) % 90 for i in range(24)]
-with tempfile.TemporaryDirectory() as folder:
-    compare(
-        "random gpt2",
-        random_model(
-            folder,
-            GPT2LMHeadModel(
-                GPT2Config(
-                    vocab_size=90,
-                    n_positions=32,
-                    n_embd=48,
-                    n_layer=3,
-                    n_head=4,
-                    bos_token_id=0,
-                    eos_token_id=0,
-                )
-            ),
-        ),
-        TOKENS,
-    )
-with tempfile.TemporaryDirectory() as folder:
-    compare(
-        "random llama",
-        random_model(
-            folder,
-            LlamaForCausalLM(
-                LlamaConfig(
-                    vocab_size=90,
-                    max_position_embeddings=32,
-                    hidden_size=48,
-                    intermediate_size=80,
-                    num_hidden_layers=3,
-                    num_attention_heads=6,
-                    num_key_value_heads=2,
-                    attention_bias=True,
-                    bos_token_id=0,
-                    eos_token_id=0,
-                )
-            ),
-        ),
-        TOKENS,
-    )
+GPT2 = dict(
+    vocab_size=90,
+    n_positions=32,
+    n_embd=48,
+    n_layer=3,
+    n_head=4,
+    bos_token_id=0,
+    eos_token_id=0,
+)
+LLAMA = dict(
+    vocab_size=90,
+    max_position_embeddings=32,
+    hidden_size=48,
+    intermediate_size=80,
+    num_hidden_layers=3,
+    num_attention_heads=6,
+    num_key_value_heads=2,
+    bos_token_id=0,
+    eos_token_id=0,
+)
+LLAMA3 = dict(
+    rope_type="llama3",
+    rope_theta=10000.0,
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=16,
+)
+YARN = dict(
+    rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=8, beta_fast=2
+)
+QWEN_WINDOW = dict(use_sliding_window=True, sliding_window=6)
+ALTERNATING = ["sliding_attention", "full_attention", "sliding_attention"]
+RANDOM = {
+    "gpt2": (GPT2Config(**GPT2), {}),
+    "gpt2, untied, exact GELU, wide": (
+        GPT2Config(**GPT2, tie_word_embeddings=False, activation_function="gelu", n_inner=72),
+        {},
+    ),
+    "llama 2": (LlamaConfig(**LLAMA), {}),
+    "llama 2 with all biases": (LlamaConfig(**LLAMA, attention_bias=True, mlp_bias=True), {}),
+    "llama 3, scaled, tied, bf16": (
+        LlamaConfig(**LLAMA, rope_parameters=LLAMA3, tie_word_embeddings=True),
+        dict(dtype=torch.bfloat16),
+    ),
+    "llama, linear scaling, f16": (
+        LlamaConfig(**LLAMA, rope_parameters=dict(rope_type="linear", factor=2.5, rope_theta=1e4)),
+        dict(dtype=torch.float16),
+    ),
+    "llama, yarn": (LlamaConfig(**LLAMA, rope_parameters=YARN), {}),
+    "llama, yarn, ramp inside pairs": (
+        LlamaConfig(**LLAMA, rope_parameters=dict(**YARN, truncate=False, attention_factor=1.3)),
+        {},
+    ),
+    "llama, heads of 20, shards": (LlamaConfig(**LLAMA, head_dim=20), dict(max_shard_size="30KB")),
+    "mistral, window 5": (MistralConfig(**LLAMA, sliding_window=5), {}),
+    "mistral, window 5, heads of 10, shards": (
+        MistralConfig(**LLAMA, sliding_window=5, head_dim=10),
+        dict(max_shard_size="20KB"),
+    ),
+    "mistral, no window": (MistralConfig(**LLAMA, sliding_window=None), {}),
+    "qwen2": (Qwen2Config(**LLAMA, tie_word_embeddings=True), {}),
+    "qwen2, window from layer 1": (Qwen2Config(**LLAMA, **QWEN_WINDOW, max_window_layers=1), {}),
+    "qwen2, every second layer full": (
+        Qwen2Config(**LLAMA, **QWEN_WINDOW, layer_types=ALTERNATING),
+        {},
+    ),
+    "qwen3, heads of 24": (Qwen3Config(**LLAMA, head_dim=24), {}),
+    "qwen3, heads of 12, biases, window, bf16 shards": (
+        Qwen3Config(**LLAMA, head_dim=12, attention_bias=True, **QWEN_WINDOW, max_window_layers=2),
+        dict(dtype=torch.bfloat16, max_shard_size="20KB"),
+    ),
+}
+
+
+def tells(label, folder):
+    """Without its scaling or window a model must give other logits, or the test sees nothing."""
+    path = pathlib.Path(folder, "config.json")
+    config = json.loads(path.read_text())
+    rope, window = config.get("rope_parameters") or {}, config.get("sliding_window")
+    if rope.get("rope_type", "default") == "default" and not window:
+        return
+    with tempfile.TemporaryDirectory() as twin:
+        shutil.copytree(folder, twin, dirs_exist_ok=True)
+        config["rope_parameters"] = dict(rope_type="default", rope_theta=rope["rope_theta"])
+        config |= dict(sliding_window=None, use_sliding_window=False)
+        pathlib.Path(twin, "config.json").write_text(json.dumps(config))
+        with Ours(folder) as model, Ours(twin) as plain:
+            change = np.abs(model.logits(TOKENS, 90) - plain.logits(TOKENS, 90)).max()
+    print(f"{label}: makes a difference of {change:.1e}")
+    assert change > 2e-3, label
+
+
+for label, (config, save) in RANDOM.items():
+    with tempfile.TemporaryDirectory() as folder:
+        random_model(folder, config, **save)
+        files = sorted(p.name for p in pathlib.Path(folder).glob("*.safetensors"))
+        assert (len(files) > 1) == ("shard" in label), files
+        tells(label, folder)
+        compare("random " + label, folder, TOKENS)
 print("all agree")

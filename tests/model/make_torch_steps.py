@@ -1,4 +1,4 @@
-"""Ten AdamW steps of a tiny GPT-2 and a tiny Llama in PyTorch (transformers), as numbers for
+"""Ten AdamW steps of a tiny model of each architecture in PyTorch (transformers), as numbers for
 tests/model/torch_steps.c.
 
     python3 tests/model/make_torch_steps.py > tests/model/torch_steps.inc
@@ -10,7 +10,8 @@ cos(0.3 i).
 """
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig
+from transformers import Qwen2Config, Qwen3Config
 
 BATCH, CONTEXT, VOCAB, STEPS = 3, 16, 61, 10
 
@@ -36,26 +37,40 @@ def gpt2_names(layers):
     return names + ["transformer.ln_f.weight", "transformer.ln_f.bias"]
 
 
+# In the order of the table in engine/model/arch.c; a model has some of them.
+LLAMA_PARTS = (
+    "input_layernorm.weight",
+    "self_attn.q_proj.weight",
+    "self_attn.q_proj.bias",
+    "self_attn.q_norm.weight",
+    "self_attn.k_proj.weight",
+    "self_attn.k_proj.bias",
+    "self_attn.k_norm.weight",
+    "self_attn.v_proj.weight",
+    "self_attn.v_proj.bias",
+    "self_attn.o_proj.weight",
+    "self_attn.o_proj.bias",
+    "post_attention_layernorm.weight",
+    "mlp.gate_proj.weight",
+    "mlp.gate_proj.bias",
+    "mlp.up_proj.weight",
+    "mlp.up_proj.bias",
+    "mlp.down_proj.weight",
+    "mlp.down_proj.bias",
+)
+
+
 def llama_names(layers):
     names = ["model.embed_tokens.weight"]
     for n in range(layers):
-        for part in (
-            "input_layernorm",
-            "self_attn.q_proj",
-            "self_attn.k_proj",
-            "self_attn.v_proj",
-            "self_attn.o_proj",
-            "post_attention_layernorm",
-            "mlp.gate_proj",
-            "mlp.up_proj",
-            "mlp.down_proj",
-        ):
-            names.append(f"model.layers.{n}.{part}.weight")
+        names += [f"model.layers.{n}.{part}" for part in LLAMA_PARTS]
     return names + ["model.norm.weight", "lm_head.weight"]
 
 
 def fill(model, names):
     weights = dict(model.named_parameters())
+    names = [name for name in names if name in weights]
+    assert len(names) == len(weights)
     with torch.no_grad():
         for t, name in enumerate(names):
             w = weights[name]
@@ -63,11 +78,11 @@ def fill(model, names):
             norm = "ln_" in name and name.endswith("weight") or "norm" in name
             value = (1.0 if norm else 0.0) + 0.08 * torch.sin(0.7 * i + 1.3 * t + 0.2)
             w.copy_(value.reshape(w.shape).to(w.dtype))
-    return [weights[n] for n in names]
+    return names, [weights[n] for n in names]
 
 
 def steps(model, names, label):
-    weights = fill(model, names)
+    names, weights = fill(model, names)
     decay = [w for w in weights if w.dim() >= 2]
     plain = [w for w in weights if w.dim() < 2]
     adam = torch.optim.AdamW(
@@ -112,7 +127,7 @@ gpt2 = GPT2Config(
     embd_pdrop=0,
     resid_pdrop=0,
 )
-llama = LlamaConfig(
+like_llama = dict(
     vocab_size=VOCAB,
     max_position_embeddings=CONTEXT,
     hidden_size=24,
@@ -123,6 +138,24 @@ llama = LlamaConfig(
     rms_norm_eps=1e-5,
     tie_word_embeddings=False,
 )
+llama3_rope = dict(
+    rope_type="llama3",
+    rope_theta=10000.0,
+    factor=4.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=8,
+)
+window = dict(use_sliding_window=True, sliding_window=5, max_window_layers=1)
 print("/* Made by make_torch_steps.py; do not edit. */")
-steps(GPT2LMHeadModel(gpt2), gpt2_names(2), "gpt2")
-steps(LlamaForCausalLM(llama), llama_names(2), "llama")
+steps(AutoModelForCausalLM.from_config(gpt2), gpt2_names(2), "gpt2")
+for label, config in {
+    "llama": LlamaConfig(**like_llama),
+    "llama3": LlamaConfig(
+        **like_llama, rope_parameters=llama3_rope, attention_bias=True, mlp_bias=True
+    ),
+    "mistral": MistralConfig(**like_llama, sliding_window=5, head_dim=6),
+    "qwen2": Qwen2Config(**like_llama, **window),
+    "qwen3": Qwen3Config(**like_llama, **window, head_dim=10),
+}.items():
+    steps(AutoModelForCausalLM.from_config(config), llama_names(2), label)

@@ -90,7 +90,8 @@ static qn_training *open_training(qn_device *device, qn_arch arch)
     c.vocab = VOCAB;
     c.context = CONTEXT;
     c.layers = 2;
-    c.kv_heads = arch == QN_LLAMA ? 2 : c.heads;
+    c.kv_heads = arch == QN_GPT2 ? c.heads : 2;
+    if (arch == QN_MISTRAL) c.window = 40;
     must(qn__training_create(device, qn__device_caps(device), &c, &options, &t));
     must(qn__training_prepare(t));
     must(qn__weights_init(t->store, &c, 5));
@@ -199,8 +200,16 @@ static void llama(void **state)
     run(QN_LLAMA);
 }
 
+/* Each row sees 40 of its document; chunks of keys begin inside the window. */
+static void mistral(void **state)
+{
+    (void)state;
+    run(QN_MISTRAL);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gpt2), cmocka_unit_test(llama)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gpt2), cmocka_unit_test(llama),
+                                       cmocka_unit_test(mistral)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-/* Ten AdamW steps of a tiny GPT-2 and a tiny Llama against PyTorch's numbers (make_torch_steps.py):
- * losses within 1e-5, gradients of the first step within 1e-4 of their norm. Whole batch at once,
- * and in three leaves. */
+/* Ten AdamW steps of a tiny model of each architecture against PyTorch's numbers
+ * (make_torch_steps.py): losses within 1e-5, gradients of the first step within 1e-4 of their norm.
+ * Whole batch at once, and in three leaves. */
 #include "train/training.h"
 
 #include <math.h>
@@ -34,7 +34,8 @@ static void fill_weights(qn_training *t)
     for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight); index++) {
         int64_t count = qn_shape_elements(&weight.shape);
         float *values = malloc((size_t)count * sizeof *values);
-        bool norm = weight.role == QN_NORM1 || weight.role == QN_NORM2 || weight.role == QN_FINAL;
+        bool norm = weight.role == QN_NORM1 || weight.role == QN_NORM2 || weight.role == QN_FINAL ||
+                    weight.role == QN_Q_NORM || weight.role == QN_K_NORM;
         for (int64_t i = 0; i < count; i++)
             values[i] =
                 (float)((norm ? 1.0 : 0.0) + 0.08 * sin(0.7 * (double)i + 1.3 * index + 0.2));
@@ -161,9 +162,54 @@ static void llama_in_leaves(void **state)
     run(&c, 1, llama_losses, ROWS(llama_gradients));
 }
 
+/* Scaled rotary angles, biases everywhere. */
+static void llama3(void **state)
+{
+    (void)state;
+    qn_model_config c = tiny(QN_LLAMA);
+    c.rope =
+        (qn_rope_rule){.scaling = QN_ROPE_LLAMA3, .factor = 4, .low = 1, .high = 4, .original = 8};
+    c.bias = c.mlp_bias = true;
+    run(&c, BATCH, llama3_losses, ROWS(llama3_gradients));
+}
+
+/* A window in every layer, heads of their own size; also in leaves. */
+static void mistral(void **state)
+{
+    (void)state;
+    qn_model_config c = tiny(QN_MISTRAL);
+    c.window = 5;
+    c.head_size = 6;
+    run(&c, BATCH, mistral_losses, ROWS(mistral_gradients));
+    run(&c, 1, mistral_losses, ROWS(mistral_gradients));
+}
+
+/* A window in the second layer, biases of queries, keys and values. */
+static void qwen2(void **state)
+{
+    (void)state;
+    qn_model_config c = tiny(QN_QWEN2);
+    c.window = 5;
+    c.window_from = 1;
+    run(&c, BATCH, qwen2_losses, ROWS(qwen2_gradients));
+}
+
+/* Normed queries and keys. */
+static void qwen3(void **state)
+{
+    (void)state;
+    qn_model_config c = tiny(QN_QWEN3);
+    c.window = 5;
+    c.window_from = 1;
+    c.head_size = 10;
+    run(&c, BATCH, qwen3_losses, ROWS(qwen3_gradients));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gpt2), cmocka_unit_test(gpt2_in_leaves),
-                                       cmocka_unit_test(llama), cmocka_unit_test(llama_in_leaves)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gpt2),   cmocka_unit_test(gpt2_in_leaves),
+                                       cmocka_unit_test(llama),  cmocka_unit_test(llama_in_leaves),
+                                       cmocka_unit_test(llama3), cmocka_unit_test(mistral),
+                                       cmocka_unit_test(qwen2),  cmocka_unit_test(qwen3)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,22 +5,54 @@
 #include <quernel/device.h>
 #include <quernel/text.h>
 
-typedef enum qn_arch { QN_GPT2, QN_LLAMA, QN_ARCH_COUNT } qn_arch;
+typedef enum qn_arch {
+    QN_GPT2,
+    QN_LLAMA, /* Llama 2 and 3 */
+    QN_MISTRAL,
+    QN_QWEN2,
+    QN_QWEN3,
+    QN_ARCH_COUNT
+} qn_arch;
+
+/* How rotary angles are stretched to contexts longer than those of the pretraining. */
+typedef enum qn_rope_scaling {
+    QN_ROPE_PLAIN,
+    QN_ROPE_LINEAR, /* all frequencies divided by factor */
+    QN_ROPE_LLAMA3, /* long waves divided by factor, short ones kept, a ramp between */
+    QN_ROPE_YARN,   /* Peng et al. 2023 */
+    QN_ROPE_SCALING_COUNT
+} qn_rope_scaling;
+
+/* Wavelengths are judged by how often they turn in `original` tokens: at least `high` times: kept;
+ * at most `low` times: divided by factor. yarn also multiplies cos and sin by `attention`. */
+typedef struct qn_rope_rule {
+    qn_rope_scaling scaling;
+    float factor, low, high, attention;
+    int32_t original;
+    bool whole_pairs; /* yarn: the ramp begins and ends at whole pairs */
+} qn_rope_rule;
 
 typedef struct qn_model_config {
     uint32_t size; /* sizeof(qn_model_config) */
     qn_arch arch;
     int32_t vocab, layers, heads, kv_heads, embed, ffn, context;
+    int32_t head_size; /* 0: embed / heads */
+    int32_t window;    /* tokens a row attends to, itself included; 0: all before it */
+    /* Of the layers: those from window_from on, except every full_every-th (0: none), have the
+     * window; the others attend to all tokens before. */
+    int32_t window_from, full_every;
     float norm_eps;
-    float rope_theta; /* llama */
-    bool rope_pairs;  /* llama: rotate pairs (2i, 2i+1) instead of halves */
-    bool bias;        /* gpt2 */
-    bool tied;        /* the head is the token embedding */
-    bool gelu_erf;    /* gpt2: the exact GELU instead of the tanh form */
-    int32_t bos, eos; /* -1: none */
+    float rope_theta;  /* rotary positions */
+    qn_rope_rule rope; /* rotary positions */
+    bool rope_pairs;   /* rotate pairs (2i, 2i+1) instead of halves */
+    bool bias;         /* gpt2: all linear layers and norms; others: queries, keys, values */
+    bool mlp_bias;     /* llama */
+    bool tied;         /* the head is the token embedding */
+    bool gelu_erf;     /* gpt2: the exact GELU instead of the tanh form */
+    int32_t bos, eos;  /* -1: none */
 } qn_model_config;
 
-/* "gpt2", "llama"; QN_BAD_ARGUMENT lists what there is. */
+/* "gpt2", "llama", "mistral", "qwen2", "qwen3"; QN_BAD_ARGUMENT lists what there is. */
 QN_API qn_status qn_arch_find(const char *name, qn_arch *arch) QN_MUST_USE;
 QN_API const char *qn_arch_name(qn_arch arch);
 /* The defaults of an architecture at a named size ("124M", "355M", "774M", "1.5B" for gpt2; "15M",
@@ -42,8 +74,8 @@ QN_API double qn_model_flops_per_token(const qn_model_config *config);
 /* A model's weights on a device, ready to evaluate and generate. One thread at a time. */
 typedef struct qn_model qn_model;
 
-/* A Hugging Face folder (gpt2, llama), a llama2.c checkpoint, an llm.c GPT-2 checkpoint: recognised
- * by content. device must outlive the model. */
+/* A Hugging Face folder (of any architecture above), a llama2.c checkpoint, an llm.c GPT-2
+ * checkpoint: recognised by content. device must outlive the model. */
 QN_API qn_status qn_model_load(qn_device *device, const char *path, qn_model **model) QN_MUST_USE;
 QN_API void qn_model_destroy(qn_model **model);
 QN_API const qn_model_config *qn_model_get_config(const qn_model *model);
