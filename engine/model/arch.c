@@ -335,6 +335,10 @@ double qn_model_flops_per_token(const qn_model_config *config)
         if (weight.shape.rank >= 2 && !looked_up)
             matrices += (double)qn_shape_elements(&weight.shape);
     }
-    double width = (double)config->heads * qn__head_size(config); /* H D */
-    return 6 * matrices + 6.0 * config->layers * width * (config->context + 1.0);
+    double keys = 0, context = config->context, window = config->window; /* keys: of all layers */
+    for (int layer = 0; layer < config->layers; layer++) {
+        if (!qn__layer_has_window(config, layer)) keys += (context + 1) / 2;
+        else keys += (window * (window + 1) / 2 + (context - window) * window) / context;
+    }
+    return 6 * matrices + 12.0 * config->heads * qn__head_size(config) * keys;
 }

@@ -23,6 +23,18 @@ qn_status qn__model_create(qn_device *device, const qn_model_config *config, qn_
     return status;
 }
 
+qn_status qn__model_over(qn_store *store, const qn_model_config *config, qn_model **model)
+{
+    qn_model *m = calloc(1, sizeof *m);
+    *model = m;
+    if (!m) return qn__fail(QN_OS_ERROR, "out of memory");
+    m->device = store->device;
+    m->store = store;
+    m->borrows = true;
+    m->config = *config;
+    return QN_OK;
+}
+
 qn_status qn_model_load(qn_device *device, const char *path, qn_model **model)
 {
     qn_model_file file;
@@ -47,7 +59,7 @@ void qn_model_destroy(qn_model **model)
     qn_graph_destroy(&m->all_graph);
     qn_graph_destroy(&m->loss_graph);
     qn_graph_destroy(&m->cache_graph);
-    qn_store_destroy(&m->store);
+    if (!m->borrows) qn_store_destroy(&m->store);
     free(m);
     *model = NULL;
 }

@@ -33,7 +33,7 @@ static qn_status declare_cache(qn_model *model)
 }
 
 /* Rows of hidden states, of which only the last meets the head. */
-static qn_status plan_cache(qn_model *model)
+qn_status qn__model_plan_cache(qn_model *model)
 {
     if (model->cache_plan) return QN_OK;
     model->cache_rows = model->config.context < FEED_ROWS ? model->config.context : FEED_ROWS;
@@ -50,8 +50,7 @@ static qn_status plan_cache(qn_model *model)
     qn__network_free(&network);
     QN_TRY(qn_graph_status(model->cache_graph));
     QN_TRY(qn_graph_assign(model->cache_graph, logits, "kv.logits"));
-    QN_TRY(qn_plan_create(model->cache_graph, NULL, &model->cache_plan));
-    return qn_plan_prepare(model->cache_plan);
+    return qn_plan_create(model->cache_graph, NULL, &model->cache_plan);
 }
 
 qn_status qn_session_create(qn_model *model, const qn_sampler_options *options,
@@ -64,7 +63,8 @@ qn_status qn_session_create(qn_model *model, const qn_sampler_options *options,
     s->logits = malloc((size_t)model->config.vocab * sizeof *s->logits);
     qn_status status = s->logits ? qn__sampler_init(&s->sampler, options, model->config.vocab)
                                  : qn__fail(QN_OS_ERROR, "out of memory");
-    if (status == QN_OK) status = plan_cache(model);
+    if (status == QN_OK) status = qn__model_plan_cache(model);
+    if (status == QN_OK) status = qn_plan_prepare(model->cache_plan);
     if (status != QN_OK) {
         qn_session_destroy(&s);
         return status;

@@ -55,6 +55,9 @@ static qn_status set_row(qn_train_options *options, const struct row *row, const
     char *end;
     errno = 0;
     if (row->type == FIELD_TEXT) {
+        json_t *utf8 = json_string(value); /* or train.json could not hold it */
+        QN_CHECK(utf8 != NULL, "%s: the value is not valid UTF-8", row->key);
+        json_decref(utf8);
         char *copy = strdup(value);
         if (!copy) return qn__fail(QN_OS_ERROR, "out of memory");
         free(*(char **)field(options, row));

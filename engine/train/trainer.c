@@ -21,7 +21,10 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
                            qn_device *device, const qn_caps *caps, int64_t micro, double share,
                            qn_training **training)
 {
-    qn_training_options options = {.batch = o->batch, .micro = micro, .dropout = (float)o->dropout};
+    qn_training_options options = {.batch = o->batch,
+                                   .micro = micro,
+                                   .dropout = (float)o->dropout,
+                                   .writes = o->sample_tokens > 0};
     qn_sampling how;
     QN_TRY(qn__data_sampling(o, &how));
     options.packed = how.documents;
@@ -106,6 +109,7 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     if (!t->ids) return qn__fail(QN_OS_ERROR, "out of memory");
     t->targets = t->ids + rows;
     t->positions = t->targets + rows;
+    QN_TRY(qn__sample_text_create(o, t->data.tokenizer, &t->sample_text));
     if (progress && !progress(user, "building kernels", 0, 1))
         return qn__fail(QN_INTERRUPTED, "stopped");
     QN_TRY(qn__training_prepare(t->training));
@@ -156,6 +160,7 @@ void qn_trainer_destroy(qn_trainer **trainer)
     qn_train_options_destroy(&t->options);
     free(t->ids);
     free(t->tokenizer_path);
+    qn__sample_text_destroy(&t->sample_text);
     qn__record_close(&t->record);
     if (t->comm) t->comm->destroy(&t->comm);
     free(t);
@@ -330,6 +335,8 @@ static qn_status after_step(qn_trainer *t, qn_step_info *info)
     if (due(t->step, o->eval_every) || last) {
         QN_TRY(qn_trainer_validate(t, &info->val_loss));
         if (info->val_loss < t->best_val || isnan(t->best_val)) t->best_val = info->val_loss;
+        if (t->comm->rank == 0)
+            QN_TRY(qn__sample_text_make(t->sample_text, t->training->writer, &info->sample));
     }
     qn__record_step(t->record, info); /* first: a checkpoint is of steps that were recorded */
     if (*o->out && !last && due(t->step, o->save_every)) {

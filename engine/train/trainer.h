@@ -6,6 +6,7 @@
 #include "train/data.h"
 #include "train/skip.h"
 #include "train/record.h"
+#include "train/sample_text.h"
 #include "train/training.h"
 
 struct qn_trainer {
@@ -21,7 +22,8 @@ struct qn_trainer {
     int32_t *ids, *targets, *positions; /* a leaf */
     double step_seconds;                /* smoothed */
     char *tokenizer_path;
-    qn_record *record; /* of the run; NULL: none */
+    qn_sample_text *sample_text; /* NULL: none are generated */
+    qn_record *record;           /* of the run; NULL: none */
 };
 
 /* Micro-batch of the options, or the largest that fits `caps`; plans are made on the way. */

@@ -168,6 +168,14 @@ static qn_status build_update(qn_training *t)
     return plan(t, g, &t->update_plan);
 }
 
+/* Sessions over the same store: no copy of the weights, and a cache that the plan counts. */
+static qn_status build_writer(qn_training *t, bool wanted)
+{
+    if (!wanted) return QN_OK;
+    QN_TRY(qn__model_over(t->store, &t->config, &t->writer));
+    return qn__model_plan_cache(t->writer);
+}
+
 /* Of a row of a packed leaf on the host: its position, its range, its range in the window. */
 enum { SPAN = 9 };
 
@@ -213,6 +221,7 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     if (status == QN_OK) status = build_eval(t);
     if (status == QN_OK) status = build_norm(t);
     if (status == QN_OK) status = build_update(t);
+    if (status == QN_OK) status = build_writer(t, options->writes);
     if (status != QN_OK) qn__training_destroy(&t);
     *training = t;
     return status;
@@ -224,6 +233,7 @@ void qn__training_destroy(qn_training **training)
     if (!t) return;
     if (t->store && t->store->device)
         (void)!qn__device_finish(t->store->device); /* host arrays may be in use */
+    qn_model_destroy(&t->writer);
     qn_plan *plans[] = {t->step_plan, t->eval_plan, t->norm_plan, t->update_plan};
     qn_graph *graphs[] = {t->step_graph, t->eval_graph, t->norm_graph, t->update_graph};
     for (int i = 0; i < 4; i++) qn_plan_destroy(&plans[i]);

@@ -3,7 +3,7 @@
 #ifndef QN_TRAIN_TRAINING_H
 #define QN_TRAIN_TRAINING_H
 
-#include "model/network.h"
+#include "model/model.h"
 
 typedef struct qn_hyper { /* as op adamw reads it */
     float lr, beta1, beta2, eps, weight_decay, correction1, correction2, scale;
@@ -27,7 +27,8 @@ typedef struct qn_training {
     qn_hyper hyper[2];
     int32_t *rng_host[2]; /* dropout keys [leaves, 4] */
     int turn;
-    float *norms; /* an arena of partial sums */
+    qn_model *writer; /* generates text from the same weights; NULL: not asked for */
+    float *norms;     /* an arena of partial sums */
     uint64_t norms_bytes;
     float *losses;
 } qn_training;
@@ -37,6 +38,7 @@ typedef struct qn_training_options {
     float dropout;
     bool packed;         /* sequences hold documents: see qn__training_set_positions */
     const char *variant; /* force this kernel variant wherever it applies; NULL: our choice */
+    bool writes;         /* also generate text with it */
 } qn_training_options;
 
 /* Declare everything and make the plans; device NULL: only to look at. */

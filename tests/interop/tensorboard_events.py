@@ -15,6 +15,8 @@ import tempfile
 
 try:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing import plugin_event_accumulator
+    from tensorboard.util.tensor_util import make_ndarray
 except ImportError:
     print("skipped: the Python package tensorboard is not there")
     sys.exit(77)
@@ -68,7 +70,17 @@ def check():
         got = [(e.step, e.value) for e in events.Scalars(tag)] if tag in known else []
         assert got == want, f"{key}: {got} is not {want}"
         assert all(math.isfinite(value) for _, value in got)
-    return lines, events
+    page = plugin_event_accumulator.EventAccumulator(str(out), {"tensors": 0})
+    page.Reload()  # what the page is made from: curves are tensors of rank 0
+    for key, tag in TAGS.items():
+        want = [(line["step"], narrow(line[key])) for line in lines if line.get(key) is not None]
+        got = (
+            [(e.step, make_ndarray(e.tensor_proto).item()) for e in page.Tensors(tag)]
+            if want
+            else []
+        )
+        assert got == want, f"{key}: {got} is not {want}"
+    return lines, page
 
 
 def texts(events, tag):
@@ -86,9 +98,13 @@ table = texts(events, "configuration")
 assert [step for step, _ in table] == [0, 5], table
 assert "| constant |" in table[0][1] and "| key | value |\n|---|---|\n" in table[0][1], table
 assert "| name |" in texts(events, "device")[0][1]
+samples = [(line["step"], line["sample"]) for line in lines if "sample" in line]
+assert [step for step, _ in samples] == [4, 8, 12], samples
+want = [(step, "    " + text.replace("\n", "\n    ")) for step, text in samples]
+assert texts(events, "sample") == want, texts(events, "sample")
 train(3, "--no-tensorboard", "--out", root / "without")
 assert not list((root / "without").glob("*tfevents*"))
 train(6)  # another run in the same folder: what was there is void
 lines, events = check()
 assert len(lines) == 6
-print(f"{len(TAGS)} curves, configuration and device read back by TensorBoard")
+print(f"{len(TAGS)} curves, configuration, device and samples read back by TensorBoard")

@@ -233,6 +233,10 @@ static void test_flops(void **state)
     c.context = 16;
     c.tied = false;
     assert_true(qn_model_flops_per_token(&c) == 6.0 * 98560 + 19584);
+    c.arch = QN_MISTRAL; /* a window of 4: 1 + 2 + 3 + 13 x 4 = 58 keys for 16 tokens */
+    c.window = 4;
+    assert_true(qn_model_flops_per_token(&c) == 6.0 * 98560 + 3 * 12.0 * 64 * 58 / 16);
+    c.window = 0;
     c.tied = true; /* one matrix, looked up and multiplied by: the same work */
     assert_true(qn_model_flops_per_token(&c) == 6.0 * 98560 + 19584);
 }

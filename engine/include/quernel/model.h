@@ -63,12 +63,13 @@ QN_API qn_status qn_model_config_named(qn_arch arch, const char *size_name,
 QN_API qn_status qn_model_config_check(const qn_model_config *config) QN_MUST_USE;
 QN_API int64_t qn_model_parameters(const qn_model_config *config);
 /* Flops that training on one token takes, forward and backward, in full sequences:
- *     6 N + 6 L H D (T + 1)
+ *     6 N + 12 H D (sum over layers of K)
  * N: elements of the matrices that a token is multiplied by, the output matrix included, embeddings
- * that are only looked up not. L layers, H heads of size D, T the context; a token attends to
- * (T + 1) / 2 keys on average, 4 H D flops each, three times (forward, and twice backward). What is
- * computed again in the backward pass does not count. After Chowdhery et al., "PaLM: scaling
- * language modeling with pathways", 2022, appendix B, with the causal half of attention only. */
+ * that are only looked up not. H heads of size D. K: keys that a token attends to, on average over
+ * its place in the context T: (T + 1) / 2, or (W (W + 1) / 2 + (T - W) W) / T with a window W; 4 H
+ * D flops each, three times (forward, and twice backward). What is computed again in the backward
+ * pass does not count. After Chowdhery et al., "PaLM: scaling language modeling with pathways",
+ * 2022, appendix B, with the keys that a causal model needs only. */
 QN_API double qn_model_flops_per_token(const qn_model_config *config);
 
 /* A model's weights on a device, ready to evaluate and generate. One thread at a time. */
