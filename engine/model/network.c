@@ -10,6 +10,11 @@
 
 /* ---- what the store holds ---- */
 
+bool qn__network_is_random(const qn_network *n)
+{
+    return n->dropout > 0 || (n->lora && n->lora->rank > 0 && n->lora->dropout > 0);
+}
+
 qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t rows)
 {
     const struct {
@@ -22,7 +27,7 @@ qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t
                  {"ranges", true, {rows, 4}, 2},
                  {"window", qn__has_window(network->config), {rows, 4}, 2},
                  {"index", network->cached, {rows}, 1},
-                 {"rng", network->dropout > 0, {4}, 1}};
+                 {"rng", qn__network_is_random(network), {4}, 1}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         char name[64];
         qn_shape shape = {.rank = table[i].rank, .dim = {table[i].dims[0], table[i].dims[1]}};
@@ -165,12 +170,10 @@ static bool weight_of(const qn_model_config *config, qn_role role, int layer, qn
     return false;
 }
 
-/* Handle of a weight, noted as a use; NULL (QN_NONE) where the model has none. */
-static qn_tensor *weight(qn_network *n, qn_role role, int layer)
+/* A tensor that is trained, noted as a use. */
+static qn_tensor *trained(qn_network *n, const char *name)
 {
-    qn_weight found;
-    if (!weight_of(n->config, role, layer, &found)) return QN_NONE;
-    qn_tensor *tensor = qn_graph_weight(n->graph, found.name);
+    qn_tensor *tensor = qn_graph_weight(n->graph, name);
     if (n->use_count == n->use_capacity) {
         int capacity = n->use_capacity ? n->use_capacity * 2 : 64;
         struct qn_use *more = realloc(n->uses, (size_t)capacity * sizeof *more);
@@ -180,8 +183,42 @@ static qn_tensor *weight(qn_network *n, qn_role role, int layer)
     }
     if (tensor)
         n->uses[n->use_count++] =
-            (struct qn_use){qn__store_index(qn__graph_store(n->graph), found.name), tensor};
+            (struct qn_use){qn__store_index(qn__graph_store(n->graph), name), tensor};
     return tensor;
+}
+
+/* Handle of a weight; NULL (QN_NONE) where the model has none. Beside adapters it is not trained.
+ */
+static qn_tensor *weight(qn_network *n, qn_role role, int layer)
+{
+    qn_weight found;
+    if (!weight_of(n->config, role, layer, &found)) return QN_NONE;
+    return n->lora && n->lora->rank > 0 ? qn_graph_input(n->graph, found.name)
+                                        : trained(n, found.name);
+}
+
+/* Dropout with its own stream; the identity where there is none. */
+static qn_tensor *dropout(qn_network *n, qn_tensor *x, float p, int stream)
+{
+    char line[64];
+    if (p <= 0) return x;
+    snprintf(line, sizeof line, "dropout p=%.9g stream=%d", (double)p, stream);
+    return qn_apply(n->graph, line, x, n->rng);
+}
+
+/* y + scale B A dropout(x); streams of dropout follow those of the blocks. */
+static qn_tensor *adapted(qn_network *n, qn_tensor *x, qn_tensor *y, qn_role role, int layer)
+{
+    qn_weight base, a, b;
+    char line[64];
+    if (!qn__lora_has(n->lora, role) || !weight_of(n->config, role, layer, &base)) return y;
+    qn__lora_pair(n->config, n->lora, &base, &a, &b);
+    int stream = 2 * n->config->layers + 1 + layer * QN_ROLE_COUNT + (int)role;
+    qn_tensor *h = dropout(n, x, n->lora->dropout, stream);
+    h = qn_apply(n->graph, "matmul trans_b=1", h, trained(n, a.name));
+    snprintf(line, sizeof line, "scale factor=%.9g", (double)qn__lora_scale(n->lora));
+    h = qn_apply(n->graph, line, h);
+    return qn_apply(n->graph, "matmul trans_b=1", h, trained(n, b.name), QN_NONE, y);
 }
 
 static qn_tensor *linear(qn_network *n, qn_tensor *x, qn_role role, qn_role bias, int layer)
@@ -190,7 +227,7 @@ static qn_tensor *linear(qn_network *n, qn_tensor *x, qn_role role, qn_role bias
     qn_tensor *y =
         qn_apply(n->graph, in_out ? "matmul" : "matmul trans_b=1", x, weight(n, role, layer));
     qn_tensor *b = weight(n, bias, layer);
-    return b ? qn_apply(n->graph, "add", y, b) : y;
+    return adapted(n, x, b ? qn_apply(n->graph, "add", y, b) : y, role, layer);
 }
 
 static qn_tensor *norm(qn_network *n, qn_tensor *x, qn_role role, qn_role bias, int layer)
@@ -202,15 +239,6 @@ static qn_tensor *norm(qn_network *n, qn_tensor *x, qn_role role, qn_role bias, 
     qn_tensor *gamma = weight(n, role, layer);
     if (!layer_norm) return qn_apply(n->graph, line, x, gamma);
     return qn_apply(n->graph, line, x, gamma, weight(n, bias, layer));
-}
-
-/* Dropout with its own stream; the identity where there is none. */
-static qn_tensor *dropout(qn_network *n, qn_tensor *x, qn_tensor *rng, int stream)
-{
-    char line[64];
-    if (!rng) return x;
-    snprintf(line, sizeof line, "dropout p=%.9g stream=%d", (double)n->dropout, stream);
-    return qn_apply(n->graph, line, x, rng);
 }
 
 static qn_tensor *heads(qn_network *n, qn_tensor *x, int64_t count)
@@ -230,7 +258,7 @@ static qn_tensor *flat(qn_network *n, qn_tensor *x)
 }
 
 typedef struct layer_inputs {
-    qn_tensor *pos, *ranges, *window, *index, *rope, *rng;
+    qn_tensor *pos, *ranges, *window, *index, *rope;
 } layer_inputs;
 
 static qn_tensor *column(qn_network *n, qn_tensor *x, int part)
@@ -294,14 +322,14 @@ static qn_tensor *attention(qn_network *n, qn_tensor *x, const layer_inputs *in,
     }
     char line[64];
     bool window = qn__layer_has_window(c, layer);
-    int keys = (c->context + 1) / 2;
+    int keys = ((n->length > 0 ? (int)n->length : c->context) + 1) / 2;
     snprintf(line, sizeof line, "attention keys=%d", window && c->window < keys ? c->window : keys);
     qn_tensor *o = qn_apply(n->graph, line, a.q, a.k, a.v, window ? in->window : in->ranges);
     o = linear(n, flat(n, o), QN_O, QN_O_BIAS, layer);
-    return dropout(n, o, in->rng, 2 * layer + 1);
+    return dropout(n, o, n->dropout, 2 * layer + 1);
 }
 
-static qn_tensor *feed_forward(qn_network *n, qn_tensor *x, const layer_inputs *in, int layer)
+static qn_tensor *feed_forward(qn_network *n, qn_tensor *x, int layer)
 {
     qn_tensor *h;
     if (qn__arch(n->config->arch)->swiglu) {
@@ -311,7 +339,7 @@ static qn_tensor *feed_forward(qn_network *n, qn_tensor *x, const layer_inputs *
         h = qn_apply(n->graph, n->config->gelu_erf ? "gelu erf=1" : "gelu",
                      linear(n, x, QN_UP, QN_UP_BIAS, layer));
     }
-    return dropout(n, linear(n, h, QN_DOWN, QN_DOWN_BIAS, layer), in->rng, 2 * layer + 2);
+    return dropout(n, linear(n, h, QN_DOWN, QN_DOWN_BIAS, layer), n->dropout, 2 * layer + 2);
 }
 
 qn_tensor *qn__network_hidden(qn_network *n)
@@ -320,19 +348,19 @@ qn_tensor *qn__network_hidden(qn_network *n)
     layer_inputs in = {.ranges = input(n, "ranges"),
                        .window = qn__has_window(n->config) ? input(n, "window") : NULL,
                        .index = n->cached ? input(n, "index") : NULL,
-                       .rng = n->dropout > 0 ? input(n, "rng") : NULL,
                        .rope = arch->learned_positions ? NULL : qn_graph_input(n->graph, "rope")};
     in.pos = input(n, "pos");
+    n->rng = qn__network_is_random(n) ? input(n, "rng") : NULL;
     qn_tensor *x = qn_apply(n->graph, "embedding", weight(n, QN_TOKENS, -1), input(n, "ids"));
     if (arch->learned_positions)
         x = qn_apply(n->graph, "add", x,
                      qn_apply(n->graph, "embedding", weight(n, QN_POSITIONS, -1), in.pos));
-    x = dropout(n, x, in.rng, 0);
+    x = dropout(n, x, n->dropout, 0);
     for (int layer = 0; layer < n->config->layers; layer++) {
         qn_tensor *h = norm(n, x, QN_NORM1, QN_NORM1_BIAS, layer);
         x = qn_apply(n->graph, "add", x, attention(n, h, &in, layer));
         h = norm(n, x, QN_NORM2, QN_NORM2_BIAS, layer);
-        x = qn_apply(n->graph, "add", x, feed_forward(n, h, &in, layer));
+        x = qn_apply(n->graph, "add", x, feed_forward(n, h, layer));
     }
     return norm(n, x, QN_FINAL, QN_FINAL_BIAS, -1);
 }

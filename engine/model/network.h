@@ -4,6 +4,7 @@
 
 #include "graph/store.h"
 #include "model/arch.h"
+#include "model/lora.h"
 
 /* What a network reads, and how. Names are of store tensors. */
 typedef struct qn_network {
@@ -16,7 +17,11 @@ typedef struct qn_network {
     bool
         cached; /* keys and values of each layer live in "kv.k.<layer>", "kv.v.<layer>" [S, G, D] */
     float dropout;
-    /* Filled while building: every use of a weight. */
+    const qn_lora
+        *lora;      /* of rank above 0: adapters are trained, the weights are not; may be NULL */
+    int64_t length; /* of a sequence, for cost estimates; 0: the context */
+    /* Filled while building: every use of a weight that is trained. */
+    qn_tensor *rng;
     struct qn_use {
         int store;
         qn_tensor *tensor;
@@ -24,6 +29,8 @@ typedef struct qn_network {
     int use_count, use_capacity;
 } qn_network;
 
+/* Has it dropout of some kind? Then it reads ".rng". */
+bool qn__network_is_random(const qn_network *network);
 /* Declare what the network reads: inputs for R rows. */
 qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t rows) QN_MUST_USE;
 /* Weights, and the rotary table, in group "weights". */

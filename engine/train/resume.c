@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Walks the tensors of a payload: weights by their own name, moments as m.<name>, v.<name>. */
-static bool next_tensor(const qn_model_config *config, bool moments, int *cursor, int *half,
+/* Walks the tensors of a payload, which are those that are trained: weights by their own name,
+ * moments as m.<name>, v.<name>. */
+static bool next_tensor(const qn_training *training, bool moments, int *cursor, int *half,
                         char *name, size_t bytes, qn_shape *shape)
 {
     qn_weight weight;
     int at = *cursor;
-    if (!qn__weight_next(config, &at, &weight)) return false;
+    if (!qn__trainable_next(&training->config, &training->lora, &at, &weight)) return false;
     if (!moments) snprintf(name, bytes, "%s", weight.name);
     else snprintf(name, bytes, "%c.%s", *half ? 'v' : 'm', weight.name);
     *shape = weight.shape;
@@ -26,7 +27,7 @@ static bool next_tensor(const qn_model_config *config, bool moments, int *cursor
 
 static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool moments)
 {
-    const qn_model_config *config = &t->training->config;
+    const qn_training *training = t->training;
     qn_safetensors_writer *payload = NULL;
     qn_shape shape;
     char name[128];
@@ -34,11 +35,11 @@ static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool
     qn_status status = qn__checkpoint_payload(
         writer, moments ? "optimizer.safetensors" : "weights.safetensors", &payload);
     while (status == QN_OK &&
-           next_tensor(config, moments, &cursor, &half, name, sizeof name, &shape))
+           next_tensor(training, moments, &cursor, &half, name, sizeof name, &shape))
         status = qn__safetensors_writer_declare(payload, name, QN_F32, &shape);
     cursor = half = 0;
     while (status == QN_OK &&
-           next_tensor(config, moments, &cursor, &half, name, sizeof name, &shape)) {
+           next_tensor(training, moments, &cursor, &half, name, sizeof name, &shape)) {
         size_t bytes = (size_t)qn_shape_elements(&shape) * sizeof(float);
         float *values = malloc(bytes + 1);
         status = values ? qn_store_read(t->training->store, name, values, bytes)
@@ -122,7 +123,7 @@ static qn_status read_payload(qn_trainer *t, const qn_checkpoint *checkpoint, bo
     char name[128];
     int cursor = 0, half = 0;
     if (!file) return qn__fail(QN_BAD_DATA, "%s: %s is missing", folder, file_name);
-    while (next_tensor(&t->training->config, moments, &cursor, &half, name, sizeof name, &shape)) {
+    while (next_tensor(t->training, moments, &cursor, &half, name, sizeof name, &shape)) {
         const qn_range *range = qn__safetensors_find(file, name);
         qn_desc desc;
         if (!range)

@@ -25,7 +25,8 @@ static qn_status declare(qn_training *t)
     int copies = 1;
     while ((INT64_C(1) << copies) <= t->leaves) copies++; /* 1 + floor(log2(leaves)) */
     QN_TRY(qn__weights_declare(store, &t->config));
-    for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);) {
+    QN_TRY(qn__lora_declare(store, &t->config, &t->lora));
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);) {
         qn_shape parts = {.rank = 1, .dim = {(qn_shape_elements(&weight.shape) + 4095) / 4096}};
         QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad", weight.name), QN_F32,
                             &weight.shape));
@@ -51,6 +52,21 @@ static qn_status declare(qn_training *t)
     return qn_store_add(store, "inputs", "train.hyper", QN_F32, &eight);
 }
 
+static qn_network network_of(const qn_training *t, bool with_dropout)
+{
+    return (qn_network){.config = &t->config,
+                        .prefix = "train",
+                        .dropout = with_dropout ? t->dropout : 0,
+                        .lora = with_dropout ? &t->lora : &t->lora_still,
+                        .length = t->length};
+}
+
+static bool is_random(const qn_training *t)
+{
+    qn_network network = network_of(t, true);
+    return qn__network_is_random(&network);
+}
+
 /* Positions and ranges are the same for every leaf unless documents are packed; ids are declared
  * with the leaf. */
 static qn_status declare_shared(qn_training *t)
@@ -62,7 +78,7 @@ static qn_status declare_shared(qn_training *t)
     QN_TRY(qn_store_add(t->store, group, "train.ranges", QN_I32, &ranges));
     if (qn__has_window(&t->config))
         QN_TRY(qn_store_add(t->store, group, "train.window", QN_I32, &ranges));
-    if (t->dropout > 0) QN_TRY(qn_store_add(t->store, "leaf", "train.rng", QN_I32, &four));
+    if (is_random(t)) QN_TRY(qn_store_add(t->store, "leaf", "train.rng", QN_I32, &four));
     return QN_OK;
 }
 
@@ -98,7 +114,7 @@ static qn_tensor *loss_of(qn_network *network)
 
 static qn_status build_step(qn_training *t)
 {
-    qn_network network = {.config = &t->config, .prefix = "train", .dropout = t->dropout};
+    qn_network network = network_of(t, true);
     QN_TRY(qn_graph_create(t->store, &t->step_graph));
     network.graph = t->step_graph;
     qn_tensor *loss = loss_of(&network);
@@ -115,9 +131,9 @@ static qn_status build_step(qn_training *t)
 
 static qn_status build_eval(qn_training *t)
 {
-    t->separate_eval = t->dropout > 0;
+    t->separate_eval = is_random(t);
     if (!t->separate_eval) return QN_OK;
-    qn_network network = {.config = &t->config, .prefix = "train"};
+    qn_network network = network_of(t, false);
     QN_TRY(qn_graph_create(t->store, &t->eval_graph));
     network.graph = t->eval_graph;
     qn_tensor *loss = loss_of(&network);
@@ -133,7 +149,7 @@ static qn_status build_norm(qn_training *t)
     qn_weight weight;
     char name[128];
     QN_TRY(qn_graph_create(t->store, &t->norm_graph));
-    for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);) {
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);) {
         qn_tensor *g =
             qn_graph_input(t->norm_graph, prefixed(name, sizeof name, "grad", weight.name));
         if (weight.role == QN_TOKENS && t->config.tied) {
@@ -159,7 +175,7 @@ static qn_status build_update(qn_training *t)
     QN_TRY(qn_graph_create(t->store, &t->update_graph));
     qn_graph *g = t->update_graph;
     qn_tensor *hyper = qn_graph_input(g, "train.hyper");
-    for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);)
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);)
         qn_apply(g, weight.decay ? "adamw" : "adamw decay=0", qn_graph_input(g, weight.name),
                  qn_graph_input(g, prefixed(grad, sizeof grad, "grad", weight.name)),
                  qn_graph_input(g, prefixed(m, sizeof m, "m", weight.name)),
@@ -202,14 +218,20 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     QN_CHECK(options->batch >= 1 && options->micro >= 1 && options->batch % options->micro == 0,
              "a batch of %lld sequences is not a multiple of the micro-batch %lld",
              (long long)options->batch, (long long)options->micro);
+    QN_CHECK(options->length >= 0 && options->length <= config->context,
+             "sequences of %lld tokens do not fit the model's context of %d: lower --context",
+             (long long)options->length, config->context);
     qn_training *t = calloc(1, sizeof *t);
     if (!t) return qn__fail(QN_OS_ERROR, "out of memory");
     t->config = *config;
     t->batch = options->batch;
     t->micro = options->micro;
     t->leaves = t->batch / t->micro;
-    t->rows = t->micro * config->context;
+    t->length = options->length > 0 ? options->length : config->context;
+    t->rows = t->micro * t->length;
     t->dropout = options->dropout;
+    if (options->lora) t->lora = t->lora_still = *options->lora;
+    t->lora_still.dropout = 0;
     t->packed = options->packed;
     t->variant = options->variant;
     qn_status status = t->rows < INT32_MAX / 4
@@ -272,7 +294,7 @@ static qn_status write_causal(qn_training *t)
     size_t rows = (size_t)t->rows;
     int32_t *ranges = malloc(rows * 5 * sizeof *ranges + 1);
     if (!ranges) return qn__fail(QN_OS_ERROR, "out of memory");
-    qn__causal_ranges(ranges, ranges + rows * 4, (int)t->micro, t->config.context);
+    qn__causal_ranges(ranges, ranges + rows * 4, (int)t->micro, (int)t->length);
     qn_status status = qn__network_write_ranges(t->store, &t->config, "train", ranges, rows);
     if (status == QN_OK)
         status = qn_store_write(t->store, "train.pos", ranges + rows * 4, rows * sizeof *ranges);
@@ -333,7 +355,7 @@ static qn_status write_leaf(qn_training *t, int64_t leaf, uint64_t seed, int64_t
     QN_TRY(qn__store_write_later(store, qn__store_index(store, "train.seed"), t->seed_host[t->turn],
                                  bytes));
     if (t->packed) QN_TRY(write_spans(t, leaf));
-    if (t->dropout <= 0) return QN_OK;
+    if (!is_random(t)) return QN_OK;
     int32_t *rng = t->rng_host[t->turn] + leaf * 4;
     rng[0] = (int32_t)seed;
     rng[1] = (int32_t)(seed >> 32);
@@ -394,7 +416,7 @@ static qn_status read_norm(qn_training *t, double *norm)
     qn_weight weight;
     char name[128];
     int first = -1;
-    for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight);) {
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);) {
         int index = qn__store_index(store, prefixed(name, sizeof name, "norm", weight.name));
         const qn_store_tensor *tensor = &store->tensors[index];
         const qn_arenas *arenas = &store->groups[tensor->group].arenas[0];

@@ -1,5 +1,5 @@
-/* A model with its gradients and moments: the graphs and plans of a step. Knows nothing of data or
- * files. */
+/* A model with the gradients and moments of what is trained: the graphs and plans of a step. Knows
+ * nothing of data or files. */
 #ifndef QN_TRAIN_TRAINING_H
 #define QN_TRAIN_TRAINING_H
 
@@ -13,9 +13,12 @@ typedef struct qn_training {
     qn_store *store;
     qn_model_config config;
     int64_t batch, micro, leaves; /* sequences; batch = micro * leaves */
-    int64_t rows;                 /* micro * context */
+    int64_t length;               /* tokens a sequence, at most the context */
+    int64_t rows;                 /* micro * length */
     float dropout;
-    bool packed; /* each leaf has its own positions and ranges */
+    qn_lora lora;       /* of rank above 0: what is trained */
+    qn_lora lora_still; /* the same without dropout, for evaluation */
+    bool packed;        /* each leaf has its own positions and ranges */
     const char *variant;
     qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
     qn_plan *step_plan, *eval_plan, *norm_plan, *update_plan;
@@ -35,7 +38,9 @@ typedef struct qn_training {
 
 typedef struct qn_training_options {
     int64_t batch, micro;
+    int64_t length; /* tokens a sequence; 0: the context */
     float dropout;
+    const qn_lora *lora; /* NULL, or of rank 0: all weights are trained */
     bool packed;         /* sequences hold documents: see qn__training_set_positions */
     const char *variant; /* force this kernel variant wherever it applies; NULL: our choice */
     bool writes;         /* also generate text with it */

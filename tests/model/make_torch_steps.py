@@ -10,6 +10,7 @@ cos(0.3 i).
 """
 
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig
 from transformers import Qwen2Config, Qwen3Config
 
@@ -67,22 +68,46 @@ def llama_names(layers):
     return names + ["model.norm.weight", "lm_head.weight"]
 
 
+def wave(w, t, base):
+    i = torch.arange(w.numel(), dtype=torch.float64)
+    value = base + 0.08 * torch.sin(0.7 * i + 1.3 * t + 0.2)
+    w.copy_(value.reshape(w.shape).to(w.dtype))
+
+
 def fill(model, names):
     weights = dict(model.named_parameters())
     names = [name for name in names if name in weights]
     assert len(names) == len(weights)
     with torch.no_grad():
         for t, name in enumerate(names):
-            w = weights[name]
-            i = torch.arange(w.numel(), dtype=torch.float64)
             norm = "ln_" in name and name.endswith("weight") or "norm" in name
-            value = (1.0 if norm else 0.0) + 0.08 * torch.sin(0.7 * i + 1.3 * t + 0.2)
-            w.copy_(value.reshape(w.shape).to(w.dtype))
+            wave(weights[name], t, 1.0 if norm else 0.0)
     return names, [weights[n] for n in names]
 
 
-def steps(model, names, label):
+def adapt(model, names, config):
+    """PEFT's adapters, filled like weights; their names, A and B of each weight in its order."""
+    base = [name for name in names if name.endswith(".weight")]
+    model = get_peft_model(model, config)
+    adapters = dict(model.named_parameters())
+    found, weights = [], []
+    for name in base:
+        for part in ("lora_A", "lora_B"):
+            key = f"base_model.model.{name.removesuffix('.weight')}.{part}"
+            if f"{key}.default.weight" in adapters:
+                found.append(f"{key}.weight")
+                weights.append(adapters[f"{key}.default.weight"])
+    assert len(found) == sum(w.requires_grad for w in adapters.values())
+    with torch.no_grad():
+        for t, w in enumerate(weights):
+            wave(w, t + 1000, 0.0)
+    return model, found, weights
+
+
+def steps(model, names, label, lora=None):
     names, weights = fill(model, names)
+    if lora:
+        model, names, weights = adapt(model, names, lora)
     decay = [w for w in weights if w.dim() >= 2]
     plain = [w for w in weights if w.dim() < 2]
     adam = torch.optim.AdamW(
@@ -159,3 +184,15 @@ for label, config in {
     "qwen3": Qwen3Config(**like_llama, **window, head_dim=10),
 }.items():
     steps(AutoModelForCausalLM.from_config(config), llama_names(2), label)
+steps(
+    AutoModelForCausalLM.from_config(gpt2),
+    gpt2_names(2),
+    "gpt2_lora",
+    LoraConfig(r=2, lora_alpha=5, target_modules="all-linear", fan_in_fan_out=True),
+)
+steps(
+    AutoModelForCausalLM.from_config(LlamaConfig(**like_llama)),
+    llama_names(2),
+    "llama_lora",
+    LoraConfig(r=3, lora_alpha=6, target_modules=["q_proj", "v_proj", "down_proj"]),
+)

@@ -27,6 +27,21 @@ static void must(qn_status status)
     if (status != QN_OK) fail_msg("%s: %s", qn_status_name(status), qn_last_error());
 }
 
+static void fill_adapters(qn_training *t)
+{
+    qn_weight weight;
+    int index = 1000;
+    if (t->lora.rank == 0) return;
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight); index++) {
+        int64_t count = qn_shape_elements(&weight.shape);
+        float *values = malloc((size_t)count * sizeof *values);
+        for (int64_t i = 0; i < count; i++)
+            values[i] = (float)(0.08 * sin(0.7 * (double)i + 1.3 * index + 0.2));
+        must(qn_store_write(t->store, weight.name, values, (size_t)count * sizeof *values));
+        free(values);
+    }
+}
+
 static void fill_weights(qn_training *t)
 {
     qn_weight weight;
@@ -81,16 +96,17 @@ static void check_gradients(qn_training *t, const gradient_row *rows, size_t cou
     }
 }
 
-static void run(const qn_model_config *config, int micro, const double *losses,
-                const gradient_row *rows, size_t count)
+static void run_lora(const qn_model_config *config, const qn_lora *lora, int micro,
+                     const double *losses, const gradient_row *rows, size_t count)
 {
     qn_device *device;
     qn_training *t;
-    const qn_training_options options = {.batch = BATCH, .micro = micro};
+    const qn_training_options options = {.batch = BATCH, .micro = micro, .lora = lora};
     must(qn_device_open(NULL, &device));
     must(qn__training_create(device, qn__device_caps(device), config, &options, &t));
     must(qn__training_prepare(t));
     fill_weights(t);
+    fill_adapters(t);
     for (int step = 0; step < STEPS; step++) {
         double loss, norm;
         set_tokens(t);
@@ -115,6 +131,12 @@ static void run(const qn_model_config *config, int micro, const double *losses,
     qn_device_memory(device, &used, NULL);
     assert_int_equal(used, 0);
     qn_device_close(&device);
+}
+
+static void run(const qn_model_config *config, int micro, const double *losses,
+                const gradient_row *rows, size_t count)
+{
+    run_lora(config, NULL, micro, losses, rows, count);
 }
 
 static qn_model_config tiny(qn_arch arch)
@@ -205,11 +227,33 @@ static void qwen3(void **state)
     run(&c, BATCH, qwen3_losses, ROWS(qwen3_gradients));
 }
 
+/* Adapters beside frozen weights, PEFT's numbers: gradients of every A and B, and losses. */
+static void gpt2_lora(void **state)
+{
+    (void)state;
+    qn_model_config c = tiny(QN_GPT2);
+    qn_lora lora = {.rank = 2, .alpha = 5};
+    must(qn__lora_targets(&c, "all-linear", &lora));
+    run_lora(&c, &lora, BATCH, gpt2_lora_losses, ROWS(gpt2_lora_gradients));
+}
+
+static void llama_lora(void **state)
+{
+    (void)state;
+    qn_model_config c = tiny(QN_LLAMA);
+    qn_lora lora = {.rank = 3, .alpha = 6};
+    must(qn__lora_targets(&c, "q_proj, v_proj,mlp.down_proj", &lora));
+    run_lora(&c, &lora, BATCH, llama_lora_losses, ROWS(llama_lora_gradients));
+    run_lora(&c, &lora, 1, llama_lora_losses, ROWS(llama_lora_gradients));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gpt2),   cmocka_unit_test(gpt2_in_leaves),
-                                       cmocka_unit_test(llama),  cmocka_unit_test(llama_in_leaves),
-                                       cmocka_unit_test(llama3), cmocka_unit_test(mistral),
-                                       cmocka_unit_test(qwen2),  cmocka_unit_test(qwen3)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gpt2),      cmocka_unit_test(gpt2_in_leaves),
+        cmocka_unit_test(llama),     cmocka_unit_test(llama_in_leaves),
+        cmocka_unit_test(llama3),    cmocka_unit_test(mistral),
+        cmocka_unit_test(qwen2),     cmocka_unit_test(qwen3),
+        cmocka_unit_test(gpt2_lora), cmocka_unit_test(llama_lora)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
