@@ -43,9 +43,13 @@ typedef struct qn_args {
 
 /* One row for a flag that several commands have. */
 #define QN_FLAG_JSON                                                                               \
-    {"json", NULL, "print JSON on standard output, everything else on standard error"}
+    {                                                                                              \
+        "json", NULL, "print JSON on standard output, everything else on standard error"           \
+    }
 #define QN_FLAG_DEVICE                                                                             \
-    {"device", "SEL", "index, part of the name, or cpu/gpu/accelerator (default: $QN_DEVICE)"}
+    {                                                                                              \
+        "device", "SEL", "index, part of the name, or cpu/gpu/accelerator (default: $QN_DEVICE)"   \
+    }
 
 enum { QN_GO_ON = -1 };
 
@@ -137,9 +141,14 @@ void qn__chart_term(const qn_chart *chart, FILE *out, int columns);
 
 /* ---- signals (signals.c) ---- */
 
-/* The first SIGINT or SIGTERM sets a flag, the second kills. */
+/* The first SIGINT or SIGTERM sets a flag, the second kills. SIGUSR1 sets another. Call again when
+ * kernels may have been built: LLVM, inside of PoCL, takes these signals for itself when it
+ * compiles.
+ */
 void qn__signals_catch(void);
 bool qn__stop_asked(void);
+/* Since it was last asked. */
+bool qn__save_asked(void);
 
 /* ---- files (files.c) ---- */
 

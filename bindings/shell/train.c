@@ -20,6 +20,7 @@ typedef struct run {
     const char *folder;
     bool json, quiet, profile;
     FILE *out; /* for people: standard output, or with --json standard error */
+    qn_trainer *trainer;
     qn_step_info last;
 } run;
 
@@ -38,11 +39,25 @@ static void show_step(const run *r, const qn_step_info *info)
                  qn__text_seconds(info->seconds_left));
 }
 
+/* SIGUSR1: a checkpoint and the model folder as they are now; whatever comes of it, the run goes
+ * on.
+ */
+static void save_now(run *r)
+{
+    if (qn_trainer_save(r->trainer) != QN_OK)
+        qn__note("quernel: not saved at step %lld: %s", (long long)r->last.step, qn_last_error());
+    else r->last.saved = true;
+    if (r->last.saved && !r->quiet) qn__note("step %lld saved", (long long)r->last.step);
+}
+
 static bool on_step(void *user, const qn_step_info *info)
 {
     run *r = user;
     char *line;
     r->last = *info;
+    qn__signals_catch();
+    if (qn__save_asked() && !info->saved) save_now(r);
+    info = &r->last;
     if (r->json && qn_step_info_json(info, &line) == QN_OK) {
         puts(line);
         fflush(stdout); /* who reads a pipe wants each line when it is there */
@@ -114,10 +129,11 @@ static void say_what_will_be_used(const run *r, qn_device *device)
 static int train_on(run *r, const qn_train_options *options, qn_device *device)
 {
     qn_trainer *trainer = NULL;
-    qn__signals_catch();
     qn_status status =
         qn_trainer_create(options, device, r->quiet ? NULL : qn__work, NULL, &trainer);
     if (status != QN_OK) return qn__say_status(status);
+    r->trainer = trainer;
+    qn__signals_catch();
     say_what_will_be_used(r, device);
     status = qn_trainer_run(trainer, on_step, r);
     int code = finish(r, trainer, status);
@@ -144,6 +160,7 @@ int qn__train(const qn_command *self, int argc, char **argv)
     int code = qn__args_parse(&args, self, qn__train_flags(own_flags), 0, argc, argv);
     if (code == QN_GO_ON) code = qn__train_options(&args, &options);
     if (code != QN_GO_ON) return code;
+    qn__signals_catch();
     run r = {.json = qn__arg(&args, "json") != NULL,
              .quiet = qn__arg(&args, "quiet") != NULL,
              .profile = qn__arg(&args, "profile") != NULL};

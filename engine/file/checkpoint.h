@@ -45,8 +45,10 @@ void qn__checkpoint_abort(qn_checkpoint_writer **writer);
 /* A rank that joined is done. */
 void qn__checkpoint_leave(qn_checkpoint_writer **writer);
 
-/* Remove all but the newest `keep` (>= 1) whole checkpoints, each manifest first. */
-qn_status qn__checkpoint_trim(const char *run, int keep) QN_MUST_USE;
+/* Remove all but the newest `keep` (>= 1) whole checkpoints, each manifest first. best: a member of
+ * their states, like "val_loss"; the one with the lowest such number (the newest of equals) stays
+ * too. NULL: none does. Nothing but the manifests says which one that is. */
+qn_status qn__checkpoint_trim(const char *run, int keep, const char *best) QN_MUST_USE;
 
 typedef struct qn_checkpoint qn_checkpoint;
 

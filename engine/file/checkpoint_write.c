@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,8 +123,10 @@ qn_status qn__checkpoint_join(const char *run, int64_t step, qn_checkpoint_write
 {
     QN_TRY(create(run, step, true, writer));
     if (qn__is_folder((*writer)->folder)) return QN_OK;
-    qn_status status = qn__fail(QN_CANNOT_WRITE, "%s is not there: do all ranks see the same file "
-                                "system?", (*writer)->folder);
+    qn_status status = qn__fail(QN_CANNOT_WRITE,
+                                "%s is not there: do all ranks see the same file "
+                                "system?",
+                                (*writer)->folder);
     destroy(writer);
     return status;
 }
@@ -177,8 +180,8 @@ static qn_status write_manifest(const qn_checkpoint_writer *writer, const json_t
     json_t *manifest = json_pack("{s:s, s:i, s:I, s:O, s:O}", "format", QN_MANIFEST_FORMAT,
                                  "version", QN_MANIFEST_VERSION, "step", (json_int_t)writer->step,
                                  "files", writer->records, "state", state);
-    qn_status status = manifest && path ? qn__checkpoint_manifest_hash(manifest, hash)
-                                        : no_memory(writer->run);
+    qn_status status =
+        manifest && path ? qn__checkpoint_manifest_hash(manifest, hash) : no_memory(writer->run);
     if (status == QN_OK && (json_object_set_new(manifest, "hash", json_string(hash)) != 0 ||
                             !(text = json_dumps(manifest, JSON_INDENT(1) | JSON_PRESERVE_ORDER))))
         status = no_memory(writer->run);
@@ -247,23 +250,64 @@ void qn__checkpoint_abort(qn_checkpoint_writer **writer)
     destroy(writer);
 }
 
-qn_status qn__checkpoint_trim(const char *run, int keep)
+/* Whole, and how good. */
+typedef struct rated {
+    bool whole;
+    double value; /* infinity: its state does not say */
+} rated;
+
+static rated rate(const char *path, int64_t step, const char *best)
+{
+    json_t *manifest = NULL;
+    rated r = {.whole = qn__checkpoint_check(path, step, &manifest) == QN_OK, .value = INFINITY};
+    const json_t *value = best ? json_object_get(json_object_get(manifest, "state"), best) : NULL;
+    if (json_is_number(value) && isfinite(json_number_value(value)))
+        r.value = json_number_value(value);
+    json_decref(manifest);
+    return r;
+}
+
+/* Remove what is neither among the newest `keep` whole ones nor the best. */
+static qn_status trim(const char *run, int keep, const qn_step_folder *steps, const rated *rates,
+                      size_t count)
+{
+    double lowest = INFINITY;
+    int kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (rates[i].whole && rates[i].value < lowest) lowest = rates[i].value;
+    for (size_t i = 0; i < count; i++) {
+        char *path = NULL;
+        if (steps[i].kind == QN_STEP_TMP) continue;
+        bool best = rates[i].whole && rates[i].value == lowest && lowest < INFINITY;
+        if (best) lowest = -INFINITY; /* the newest of equals only */
+        bool newest = kept < keep;
+        kept += newest && rates[i].whole;
+        if (best || newest) continue;
+        QN_TRY(qn__checkpoint_path(run, steps[i].step, steps[i].kind, &path));
+        qn_status status = qn__checkpoint_remove(path);
+        free(path);
+        QN_TRY(status);
+    }
+    return QN_OK;
+}
+
+qn_status qn__checkpoint_trim(const char *run, int keep, const char *best)
 {
     qn_step_folder *steps;
     size_t count;
     QN_CHECK(keep >= 1, "cannot keep %d checkpoints: at least 1", keep);
     QN_TRY(qn__checkpoint_scan(run, &steps, &count));
-    qn_status status = QN_OK;
-    int kept = 0;
+    rated *rates = calloc(count + 1, sizeof *rates);
+    qn_status status = rates ? QN_OK : no_memory(run);
     for (size_t i = 0; i < count && status == QN_OK; i++) {
         char *path = NULL;
         if (steps[i].kind == QN_STEP_TMP) continue;
         status = qn__checkpoint_path(run, steps[i].step, steps[i].kind, &path);
-        if (status != QN_OK) break;
-        if (kept >= keep) status = qn__checkpoint_remove(path);
-        else if (qn__checkpoint_check(path, steps[i].step, NULL) == QN_OK) kept++;
+        if (status == QN_OK) rates[i] = rate(path, steps[i].step, best);
         free(path);
     }
+    if (status == QN_OK) status = trim(run, keep, steps, rates, count);
+    free(rates);
     free(steps);
     return status;
 }

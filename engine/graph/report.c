@@ -85,6 +85,25 @@ qn_status qn_plan_json(const qn_plan *plan, char **json)
     return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
 }
 
+bool qn__plan_orders(const qn_plan *plan, json_t *orders)
+{
+    static const char *const names[] = {[QN_CHAIN] = "chain",
+                                        [QN_LANES64] = "lanes64",
+                                        [QN_MMA] = "mma",
+                                        [QN_OWN] = "own",
+                                        [QN_EXACT] = "exact"};
+    for (int i = 0; i < plan->step_count; i++) {
+        const qn_call *call = &plan->steps[i].call;
+        if (!call->variant) continue;
+        const char *stem = qn__op_row(qn__op_id(call->op))->stem;
+        const char *name = names[call->variant->order];
+        const char *before = json_string_value(json_object_get(orders, stem));
+        if (before && strcmp(before, name) != 0) name = "mixed";
+        if (json_object_set_new(orders, stem, json_string(name)) != 0) return false;
+    }
+    return true;
+}
+
 /* ---- profile ---- */
 
 typedef struct op_time {

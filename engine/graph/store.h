@@ -2,6 +2,7 @@
 #ifndef QN_GRAPH_STORE_H
 #define QN_GRAPH_STORE_H
 
+#include "base/json.h"
 #include "device/device.h"
 #include "numeric/tensor.h"
 
@@ -57,6 +58,9 @@ struct qn_store {
 qn_status qn__store_create(qn_device *device, const qn_caps *caps, qn_store **store) QN_MUST_USE;
 /* qn_plan_profile of several plans of one store together. */
 qn_status qn__plans_profile(qn_plan **plans, int count, char **json) QN_MUST_USE;
+/* In which order each op of a plan adds: {"matmul": "chain", ...}, added to the object `orders`; an
+ * op with several has "mixed". false: out of memory. */
+bool qn__plan_orders(const qn_plan *plan, json_t *orders);
 qn_store *qn__graph_store(const qn_graph *graph);
 /* Index of a tensor; -1 when there is none. */
 int qn__store_index(const qn_store *store, const char *name);

@@ -52,16 +52,52 @@ static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool
     return status;
 }
 
+/* Sum orders of a step's plans: a new reference, NULL when out of memory. */
+static json_t *orders_of(const qn_trainer *t)
+{
+    const qn_plan *plans[] = {t->training->step_plan, t->training->norm_plan,
+                              t->training->update_plan};
+    json_t *orders = json_object();
+    bool good = orders != NULL;
+    for (int i = 0; good && i < 3; i++) good = qn__plan_orders(plans[i], orders);
+    if (good) return orders;
+    json_decref(orders);
+    return NULL;
+}
+
+bool qn__trainer_same_orders(const qn_trainer *t, const json_t *state)
+{
+    json_t *now = orders_of(t), *value;
+    const json_t *then = json_object_get(state, "sum_orders");
+    const char *op;
+    bool same = true;
+    json_object_foreach(now, op, value)
+    {
+        const char *was = json_string_value(json_object_get(then, op));
+        if (!was || strcmp(was, json_string_value(value)) == 0) continue;
+        qn__log(QN_LOG_WARN,
+                "%s added in order %s when this run was saved, and adds in order %s on %s: the "
+                "losses agree within rounding, not bit for bit",
+                op, was, json_string_value(value), qn_device_name(t->device));
+        same = false;
+    }
+    json_decref(now);
+    return same;
+}
+
 static json_t *state_of(const qn_trainer *t)
 {
     json_t *state = json_pack(
-        "{s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "step", (json_int_t)t->step, "micro_batch",
+        "{s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:s}", "step", (json_int_t)t->step, "micro_batch",
         (json_int_t)t->training->micro, "seed", (json_int_t)t->options->seed, "updates",
         (json_int_t)t->updates, "non_finite_in_a_row", (json_int_t)t->skips.in_a_row, "loss_window",
-        qn__outliers_to_json(&t->skips.loss), "norm_window", qn__outliers_to_json(&t->skips.norm));
+        qn__outliers_to_json(&t->skips.loss), "norm_window", qn__outliers_to_json(&t->skips.norm),
+        "sum_orders", orders_of(t), "device", qn_device_name(t->device));
     if (!state) return NULL;
     json_object_set_new(state, "best_val",
                         isnan(t->best_val) ? json_null() : json_real(t->best_val));
+    json_object_set_new(state, "val_loss",
+                        isnan(t->val_loss) ? json_null() : json_real(t->val_loss));
     json_object_set_new(state, "options", qn__train_options_to_json(t->options));
     json_t *data = NULL;
     if (qn__data_state(&t->data, &data) == QN_OK) json_object_set_new(state, "data", data);
@@ -82,7 +118,9 @@ qn_status qn__trainer_checkpoint(qn_trainer *t)
     status = state ? qn__checkpoint_commit(&writer, state) : qn__fail(QN_OS_ERROR, "out of memory");
     if (!state) qn__checkpoint_abort(&writer);
     json_decref(state);
-    if (status == QN_OK) status = qn__checkpoint_trim(t->options->out, (int)t->options->keep);
+    if (status == QN_OK)
+        status = qn__checkpoint_trim(t->options->out, (int)t->options->keep,
+                                     t->options->keep_best ? "val_loss" : NULL);
     return status;
 }
 
@@ -148,6 +186,7 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
     QN_TRY(qn__json_i64(state, folder, "step", true, 0, INT64_MAX / 2, &t->step));
     QN_TRY(qn__json_i64(state, folder, "micro_batch", true, 1, 1 << 20, &micro));
     QN_TRY(qn__json_f64(state, folder, "best_val", false, &t->best_val));
+    QN_TRY(qn__json_f64(state, folder, "val_loss", false, &t->val_loss));
     t->updates = t->step; /* checkpoints of before steps were skipped */
     QN_TRY(qn__json_i64(state, folder, "updates", false, 0, t->step, &t->updates));
     QN_TRY(
@@ -158,6 +197,7 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
         qn__log(QN_LOG_WARN,
                 "the micro-batch was %lld and is now %lld: the sums of this run round differently",
                 (long long)micro, (long long)t->training->micro);
+    (void)qn__trainer_same_orders(t, state);
     QN_TRY(read_payload(t, checkpoint, false));
     return read_payload(t, checkpoint, true);
 }

@@ -141,7 +141,7 @@ qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, 
     qn_trainer *t = calloc(1, sizeof *t);
     if (!t) return qn__fail(QN_OS_ERROR, "out of memory");
     t->device = device;
-    t->best_val = NAN;
+    t->best_val = t->val_loss = NAN;
     qn_status status = qn__train_options_copy(options, &t->options);
     if (status == QN_OK) status = qn__comm_create(&t->comm);
     if (status == QN_OK) status = set_up(t, progress, user);
@@ -268,6 +268,7 @@ static qn_status take_step(qn_trainer *t, qn_step_info *info)
         t->updates++;
     }
     t->step++;
+    t->val_loss = NAN;
     double took = qn__seconds() - start;
     t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * took : took;
     fill_info(t, loss, norm, &hyper, took, info);
@@ -319,6 +320,7 @@ qn_status qn_trainer_validate(qn_trainer *t, double *loss)
 qn_status qn_trainer_save(qn_trainer *t)
 {
     QN_CHECK(*t->options->out, "nowhere to save: give --out DIR");
+    qn__record_sync(t->record);
     QN_TRY(qn__trainer_checkpoint(t));
     return qn__weights_save_folder(t->training->store, &t->training->config, t->options->out);
 }
@@ -331,15 +333,17 @@ static bool due(int64_t step, int64_t every)
 static qn_status after_step(qn_trainer *t, qn_step_info *info)
 {
     const qn_train_options *o = t->options;
-    bool last = t->step >= o->steps;
+    bool last = t->step >= o->steps, best = false;
     if (due(t->step, o->eval_every) || last) {
         QN_TRY(qn_trainer_validate(t, &info->val_loss));
-        if (info->val_loss < t->best_val || isnan(t->best_val)) t->best_val = info->val_loss;
+        t->val_loss = info->val_loss;
+        best = t->val_loss < t->best_val || (isnan(t->best_val) && isfinite(t->val_loss));
+        if (best) t->best_val = t->val_loss;
         if (t->comm->rank == 0)
             QN_TRY(qn__sample_text_make(t->sample_text, t->training->writer, &info->sample));
     }
     qn__record_step(t->record, info); /* first: a checkpoint is of steps that were recorded */
-    if (*o->out && !last && due(t->step, o->save_every)) {
+    if (*o->out && !last && (due(t->step, o->save_every) || (best && o->keep_best))) {
         qn__record_sync(t->record);
         QN_TRY(qn__trainer_checkpoint(t));
         info->saved = true;

@@ -19,6 +19,7 @@ struct qn_trainer {
     int64_t updates; /* of the weights: steps not skipped */
     qn_skips skips;
     double best_val;                    /* NaN: none yet */
+    double val_loss;                    /* of this very step; NaN: not validated */
     int32_t *ids, *targets, *positions; /* a leaf */
     double step_seconds;                /* smoothed */
     char *tokenizer_path;
@@ -32,6 +33,9 @@ qn_status qn__trainer_fit(const qn_train_options *options, const qn_model_config
                           qn_training **training) QN_MUST_USE;
 /* Write a checkpoint of this step; trim the older ones. */
 qn_status qn__trainer_checkpoint(qn_trainer *trainer) QN_MUST_USE;
+/* Are the sums of a run added as they were when this state was saved? Where not, the log says which
+ * ops add in another order. */
+bool qn__trainer_same_orders(const qn_trainer *trainer, const json_t *state);
 /* Go on from the newest checkpoint in options->out; nothing there: QN_OK, and the step stays 0. */
 qn_status qn__trainer_resume(qn_trainer *trainer) QN_MUST_USE;
 

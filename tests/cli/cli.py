@@ -3,6 +3,7 @@
 Every failure is one line on standard error that says what, where and what to do, with the exit code
 of its kind, and leaves nothing half-written. Every --json is JSON and nothing else."""
 
+import glob
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -427,6 +429,49 @@ class Device(Case):
                 self.path("straight/" + name), "rb"
             ) as other:
                 self.assertEqual(one.read(), other.read(), name)
+
+    def test_save_and_go_on(self):
+        """SIGUSR1 saves a checkpoint and the model; the run goes on, and SIGTERM ends it."""
+        process = subprocess.Popen(
+            [COMMAND, *self.train(self.text(), 100000000, "--json", "--save-every", "0")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        killer = threading.Timer(120, process.kill)
+        killer.start()
+        steps = (json.loads(line) for line in process.stdout)
+        try:
+            next(steps)
+            for count in (1, 2):
+                process.send_signal(signal.SIGUSR1)
+                while len(glob.glob(self.path("out/step-*/MANIFEST.json"))) < count:
+                    saved = next(steps)["step"]
+                self.good("eval", "--model", self.path("out"), "--text", self.text())
+            self.assertGreater(next(steps)["step"], saved)
+            process.send_signal(signal.SIGTERM)
+            _, error = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, RETRY, error)
+        finally:
+            killer.cancel()
+            process.kill()
+
+    def test_best_is_kept(self):
+        """Beside the newest: the checkpoint of the lowest validation loss."""
+        text = self.text()
+        words = ("--eval-every", "5", "--save-every", "7", "--keep", "1", "--lr", "0.02")
+        self.good(*self.train(text, 60, *words, "--quiet"))
+        with open(self.path("out/metrics.jsonl"), encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        losses = {row["step"]: row["val_loss"] for row in rows if "val_loss" in row}
+        self.assertEqual(sorted(losses), list(range(5, 61, 5)))
+        best = min(losses, key=losses.get)
+        kept = {n for n in os.listdir(self.path("out")) if n.startswith("step-")}
+        self.assertEqual(kept, {f"step-{best:08d}", "step-00000060"})
+        with open(self.path(f"out/step-{best:08d}/MANIFEST.json"), encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["state"]["val_loss"], losses[best])
+        self.good(*self.train(text, 61, *words, "--quiet", "--no-keep-best", "--resume"))
+        kept = {n for n in os.listdir(self.path("out")) if n.startswith("step-")}
+        self.assertEqual(kept, {"step-00000061"})
 
     def test_killed_second_time(self):
         process = subprocess.Popen(

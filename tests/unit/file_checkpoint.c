@@ -21,10 +21,10 @@ static void round_trip(void **state)
     assert_int_equal(load(run, true, &version), 300);
     assert_int_equal(version, 2);
     assert_true(access(path_in(run, "step-00000300.old"), F_OK) != 0);
-    assert_ok(qn__checkpoint_trim(run, 2));
+    assert_ok(qn__checkpoint_trim(run, 2, NULL));
     assert_true(access(path_in(run, "step-00000100"), F_OK) != 0);
     assert_true(access(path_in(run, "step-00000200"), F_OK) == 0);
-    assert_int_equal(qn__checkpoint_trim(run, 0), QN_BAD_ARGUMENT);
+    assert_int_equal(qn__checkpoint_trim(run, 0, NULL), QN_BAD_ARGUMENT);
     assert_ok(save(run, 123456789012, 1)); /* more digits than the padding */
     assert_int_equal(load(run, true, &version), 123456789012);
     assert_int_equal(save(run, -1, 1), QN_BAD_ARGUMENT);
@@ -151,7 +151,7 @@ static void leftovers(void **state)
     assert_int_equal(mkdir(path_in(run, "step-00000009.tmp"), 0777), 0);
     file_write(path_in(run, "step-00000009.tmp/weights.safetensors"), "half", 4);
     assert_int_equal(mkdir(path_in(run, "step-00000008"), 0777), 0); /* half deleted: no manifest */
-    assert_int_equal(mkdir(path_in(run, "step-8"), 0777), 0); /* not a name of ours */
+    assert_int_equal(mkdir(path_in(run, "step-8"), 0777), 0);        /* not a name of ours */
     assert_int_equal(mkdir(path_in(run, "step-00000007.bak"), 0777), 0);
     assert_int_equal(symlink("step-00000001", path_in(run, "step-00000010")), 0);
     assert_int_equal(load(run, true, &version), 1);
@@ -171,8 +171,39 @@ static void leftovers(void **state)
     assert_int_equal(rename(path_in(run, "step-00000002"), path_in(run, "step-00000020")), 0);
     assert_int_equal(load(run, true, &version), 1);
     /* trimming never counts a damaged one */
-    assert_ok(qn__checkpoint_trim(run, 1));
+    assert_ok(qn__checkpoint_trim(run, 1, NULL));
     assert_int_equal(load(run, true, &version), 1);
+    folder_drop(run);
+}
+
+static bool there(const char *run, int64_t step)
+{
+    char name[64];
+    snprintf(name, sizeof name, "step-%08lld", (long long)step);
+    return access(path_in(run, name), F_OK) == 0;
+}
+
+/* The last two and the lowest: found in the manifests each time, by whoever trims. */
+static void best_is_kept(void **state)
+{
+    (void)state;
+    char *run = folder_make();
+    const int versions[] = {5, 2, 4, 3, 6, 2, 7, 8};
+    const int64_t best[] = {1, 2, 2, 2, 2, 6, 6, 6};
+    for (int64_t step = 1; step <= 8; step++) {
+        assert_ok(save(run, step, versions[step - 1]));
+        assert_ok(qn__checkpoint_trim(run, 2, "version"));
+        for (int64_t other = 1; other <= step; other++)
+            if (there(run, other) != (other >= step - 1 || other == best[step - 1]))
+                fail_msg("after step %lld, step %lld", (long long)step, (long long)other);
+    }
+    /* a damaged one is no best one */
+    assert_int_equal(truncate(path_in(run, "step-00000006/weights.safetensors"), 100), 0);
+    assert_ok(save(run, 9, 9));
+    assert_ok(qn__checkpoint_trim(run, 2, "version"));
+    assert_true(!there(run, 6) && there(run, 7) && there(run, 8) && there(run, 9));
+    assert_ok(qn__checkpoint_trim(run, 1, "nothing"));
+    assert_true(!there(run, 7) && !there(run, 8) && there(run, 9));
     folder_drop(run);
 }
 
@@ -281,10 +312,14 @@ static int f_sync_folder(void *user, const char *path)
 static long fail_everywhere(int64_t step, bool from_then_on)
 {
     static const qn_file_ops failing_ops = {
-        .create = f_create,           .write = f_write,
-        .sync = f_sync,               .close = f_close,
-        .rename = f_rename,           .make_folder = f_make_folder,
-        .remove_file = f_remove_file, .remove_folder = f_remove_folder,
+        .create = f_create,
+        .write = f_write,
+        .sync = f_sync,
+        .close = f_close,
+        .rename = f_rename,
+        .make_folder = f_make_folder,
+        .remove_file = f_remove_file,
+        .remove_folder = f_remove_folder,
         .sync_folder = f_sync_folder,
     };
     real = *qn__file_ops();
@@ -335,8 +370,8 @@ int main(void)
         cmocka_unit_test(round_trip),    cmocka_unit_test(two_ranks),
         cmocka_unit_test(truncation),    cmocka_unit_test(bit_flips),
         cmocka_unit_test(named_damage),  cmocka_unit_test(leftovers),
-        cmocka_unit_test(only_damaged),  cmocka_unit_test(hostile_names),
-        cmocka_unit_test(fail_at_every_call),
+        cmocka_unit_test(best_is_kept),  cmocka_unit_test(only_damaged),
+        cmocka_unit_test(hostile_names), cmocka_unit_test(fail_at_every_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
