@@ -7,9 +7,14 @@
 int qn__bench(const qn_command *self, int argc, char **argv);
 
 #define FLAG_VARIANT                                                                               \
-    {"variant", "V",                                                                               \
-     "force this kernel family: plain, wide, tile, clblast (default: the engine's choice)"}
-#define FLAG_REPEATS {"repeats", "N", "how often (default: until the figures settle)"}
+    {                                                                                              \
+        "variant", "V",                                                                            \
+            "force this kernel family: plain, wide, tile, clblast (default: the engine's choice)"  \
+    }
+#define FLAG_REPEATS                                                                               \
+    {                                                                                              \
+        "repeats", "N", "how often (default: until the figures settle)"                            \
+    }
 #define FLAGS_MODEL                                                                                \
     {"arch", "A", "gpt2 or llama (default: gpt2)"},                                                \
         {"size", "S", "a named size, such as 124M (default: a small model)"},                      \
@@ -17,7 +22,10 @@ int qn__bench(const qn_command *self, int argc, char **argv);
         {"heads", "H", "instead of the named size's"},                                             \
         {"kv-heads", "K", "instead of the named size's"},                                          \
         {"embed", "D", "instead of the named size's"},                                             \
-        {"ffn", "F", "instead of the named size's"}, {"vocab", "V", "instead of the named size's"}
+        {"ffn", "F", "instead of the named size's"},                                               \
+    {                                                                                              \
+        "vocab", "V", "instead of the named size's"                                                \
+    }
 
 static const qn_flag peak_flags[] = {QN_FLAG_DEVICE, QN_FLAG_JSON, {0}};
 static const qn_flag op_flags[] = {

@@ -40,7 +40,7 @@ static void print_features(const json_t *record)
     printf("\n");
 }
 
-static void print_device(const json_t *record, bool is_default)
+static void print_device(const json_t *record, bool is_default, const char *tune)
 {
     double gflops = qn__get_number(record, "peak_gflops_f32"),
            gbytes = qn__get_number(record, "peak_gbytes_per_s");
@@ -65,6 +65,10 @@ static void print_device(const json_t *record, bool is_default)
            qn__get_number(record, "base_align_bytes"));
     if (gflops > 0) printf("   %-9s %.0f GFLOP/s in f32, %.1f GB/s\n", "measured", gflops, gbytes);
     else printf("   %-9s not yet\n", "measured");
+    double entries = (double)json_object_size(json_object_get(record, "tuning"));
+    if (entries > 0)
+        printf("   %-9s %.0f calls timed by `quernel tune`, %s\n", "tuned", entries,
+               strcmp(tune, "off") == 0 ? "not used: QN_TUNE is off" : "used by plans");
     print_features(record);
     print_verdicts(json_object_get(record, "probes"), "proven");
     print_verdicts(json_object_get(record, "probes"), "refuted");
@@ -82,7 +86,8 @@ static void print_all(const json_t *root)
     size_t index;
     const json_t *row;
     json_array_foreach(json_object_get(root, "devices"), index, row) print_device(
-        row, json_is_integer(chosen) && json_integer_value(chosen) == (json_int_t)index);
+        row, json_is_integer(chosen) && json_integer_value(chosen) == (json_int_t)index,
+        qn__get_text(root, "tune"));
     if (json_is_integer(chosen))
         printf("default: %lld, %s\n", (long long)json_integer_value(chosen),
                qn__get_text(root, "why"));

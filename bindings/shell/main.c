@@ -21,6 +21,11 @@
         "(the flags of train) [--device-record FILE]",                                             \
         "quernel plan --text stories.txt --tokenizer bpe:1024 --arch llama --layers 4 "            \
         "--heads 4 \\\n      --embed 128 --context 128 --batch 32")                                \
+    ROW(tune, "time kernels for the shapes of a model, once a device",                             \
+        "(the flags of train, or --model PATH) [--budget SECONDS]",                                \
+        "quernel tune --text stories.txt --tokenizer bpe:1024 --arch llama --layers 4 "            \
+        "--heads 4 \\\n      --embed 128 --context 128 --batch 32 --budget 120\n"                  \
+        "  quernel tune --model model")                                                            \
     ROW(bench, "measure the device, an op, a matrix product, a training step, decoding",           \
         "peak|op|gemm|train|decode [flags]",                                                       \
         "quernel bench gemm --m 1536 --n 1536 --k 768 --dtype f32\n"                               \

@@ -78,6 +78,9 @@ static void print_plan(const json_t *plan)
         printf("micro-batch     %s sequences\n",
                qn__text_count(qn__get_number(plan, "micro_batch")));
     printf("programs        %.0f to build\n", count);
+    printf("tuning          %.0f calls follow entries, of %.0f there are (tune: %s)\n",
+           qn__get_number(plan, "tuned_nodes"), qn__get_number(plan, "tuning_entries"),
+           qn__get_text(plan, "tune"));
     printf("predicted step  %s\n",
            qn__text_seconds(qn__get_number(plan, "predicted_step_seconds")));
     printf("device memory   %s\n", qn__text_bytes(qn__get_number(plan, "total_bytes")));

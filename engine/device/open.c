@@ -112,6 +112,19 @@ static qn_status dump(json_t *value, char **json)
     return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
 }
 
+/* What was timed on this device, so that a plan made elsewhere chooses as one made here. */
+static void add_tuning(json_t *record, const qn_caps *caps)
+{
+    qn_tuning *tuning;
+    char *path = qn__tuning_path(caps);
+    if (path && qn__tuning_create(&tuning) == QN_OK) {
+        qn__tuning_load(tuning, path);
+        json_object_set_new(record, "tuning", qn__tuning_to_json(tuning));
+        qn__tuning_destroy(&tuning);
+    }
+    free(path);
+}
+
 qn_status qn_device_record(qn_device *device, char **json)
 {
     *json = NULL;
@@ -119,7 +132,16 @@ qn_status qn_device_record(qn_device *device, char **json)
         qn_peaks peaks;
         QN_TRY(qn_device_measure(device, &peaks));
     }
-    return dump(qn__caps_to_json(&device->caps), json);
+    json_t *record = qn__caps_to_json(&device->caps);
+    add_tuning(record, &device->caps);
+    return dump(record, json);
+}
+
+/* Whether plans made here follow them, as the environment has it. */
+static const char *tune_word(void)
+{
+    qn_tune_mode mode;
+    return qn__tune_mode(NULL, &mode) == QN_OK ? qn__tune_mode_name(mode) : qn_last_error();
 }
 
 static void add_record(json_t *list, const qn_found *found, int index, bool measure)
@@ -138,6 +160,7 @@ static void add_record(json_t *list, const qn_found *found, int index, bool meas
     }
     json_t *record = qn__caps_to_json(&row.caps);
     json_object_set_new(record, "index", json_integer(index));
+    add_tuning(record, &row.caps);
     if (problem) json_object_set_new(record, "problem", json_string(problem));
     json_array_append_new(list, record);
 }
@@ -159,5 +182,6 @@ qn_status qn_devices_json(bool measure, char **json)
     json_object_set_new(root, "default", index >= 0 ? json_integer(index) : json_null());
     json_object_set_new(root, "why", json_string(why));
     json_object_set_new(root, "advice", advice);
+    json_object_set_new(root, "tune", json_string(tune_word()));
     return dump(root, json);
 }

@@ -7,11 +7,15 @@
 
 enum { MAX_RUNS = 99 };
 
+/* Times the default's that a first look may show before a candidate is left alone. */
+static const double HOPELESS = 3;
+
 typedef struct state {
     const qn_race *race;
     qn_race_result *result;
     bool out[QN_RACE_CANDIDATES];
     double best[QN_RACE_CANDIDATES]; /* of the screening */
+    double look;                     /* the default's first */
 } state;
 
 static int by_value(const void *a, const void *b)
@@ -53,10 +57,12 @@ static qn_status screen(state *s, bool *done)
     *done = false;
     for (int r = -1; r < QN_RACE_SCREEN; r++)
         for (int c = 0; c < s->race->candidates; c++) {
-            if (s->out[c]) continue;
+            bool hopeless = r > 0 && s->best[c] > HOPELESS * s->look;
+            if (s->out[c] || hopeless) continue;
             if (over(s)) return QN_OK;
             QN_TRY(run(s, c, &seconds));
             if (r == 0 || (r > 0 && seconds < s->best[c])) s->best[c] = seconds;
+            if (r == 0 && c == 0) s->look = seconds;
         }
     *done = true;
     return QN_OK;

@@ -2,9 +2,10 @@
  * is the caller's, so that a test can invent the times.
  *
  * Each candidate is warmed up once, not counted. Then SCREEN runs of each, in turn; the smallest
- * counts. Challengers are those whose screening beat the default's, fastest first; the first that
- * beats the default by 3 % in both of two rounds takes its place. In a round the two alternate, and
- * medians are compared. A tie, noise and a round that the default wins all keep the default. */
+ * counts; one that takes three times as long as the default at its first is not run again.
+ * Challengers are those whose screening beat the default's, fastest first; the first that beats the
+ * default by 3 % in both of two rounds takes its place. In a round the two alternate, and medians
+ * are compared. A tie, noise and a round that the default wins all keep the default. */
 #ifndef QN_DEVICE_RACE_H
 #define QN_DEVICE_RACE_H
 

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "graph/tune.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,11 +62,18 @@ qn_status qn__plan_set_rows(qn_plan *plan, int64_t rows)
 
 /* ---- making a plan ---- */
 
+static void forget_programs(qn_plan *plan)
+{
+    for (int i = 0; i < plan->program_count; i++) free(plan->programs[i]);
+    plan->program_count = 0;
+}
+
 static void free_plan(qn_plan *plan)
 {
     for (int i = 0; i < plan->step_count; i++) qn__exec_free(&plan->steps[i].exec);
-    for (int i = 0; i < plan->program_count; i++) free(plan->programs[i]);
+    forget_programs(plan);
     free(plan->programs);
+    free(plan->variant);
     free(plan->steps);
     free(plan->places);
     free(plan->descs);
@@ -99,11 +107,18 @@ static void record(void *user, const char *file, const char *options, const char
     if (copy) plan->programs[plan->program_count++] = copy;
 }
 
-static qn_status choose(qn_plan *plan, qn_step *step, const char *variant)
+const qn_tuning *qn__plan_entries(const qn_plan *plan)
+{
+    const qn_store *store = plan->store;
+    if (plan->tune == QN_TUNE_OFF || plan->variant) return NULL;
+    return store->caps.tuning || !store->device ? store->caps.tuning : qn__tuned(store->device);
+}
+
+static qn_status choose(qn_plan *plan, qn_step *step)
 {
     qn__node_call(plan->graph, &step->node, &step->call);
-    if (variant && qn__call_choose(&step->call, variant) == QN_OK) return QN_OK;
-    return qn__call_choose(&step->call, NULL);
+    if (plan->variant && qn__call_choose(&step->call, plan->variant) == QN_OK) return QN_OK;
+    return qn__call_choose_tuned(&step->call, NULL, qn__plan_entries(plan), &step->tuned);
 }
 
 static qn_status launch(qn_exec *exec, const qn_call *call)
@@ -111,14 +126,14 @@ static qn_status launch(qn_exec *exec, const qn_call *call)
     return call->backward ? call->op->bwd(exec, call) : call->op->fwd(exec, call);
 }
 
-static qn_status prepare_step(qn_plan *plan, qn_step *step, const char *variant)
+static qn_status choose_step(qn_plan *plan, qn_step *step)
 {
     if (step->node.op == QN_OP_COMM) {
         qn__node_call(plan->graph, &step->node, &step->call);
         plan->facts.bytes += 2.0 * (double)qn__desc_bytes(&step->call.in[0].desc);
         return QN_OK;
     }
-    QN_TRY(choose(plan, step, variant));
+    QN_TRY(choose(plan, step));
     qn_call *call = &step->call;
     uint64_t scratch = call->variant->scratch ? call->variant->scratch(call) : 0;
     if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
@@ -127,9 +142,9 @@ static qn_status prepare_step(qn_plan *plan, qn_step *step, const char *variant)
                         "a workspace of %.1f MB is larger than the device gives at once",
                         (double)scratch / 1e6);
     if (qn__log_wanted(QN_LOG_VERBOSE)) {
-        char text[512];
+        char text[512], choice[QN_TUNING_TEXT];
         qn__log(QN_LOG_VERBOSE, "%s -> %s", qn__call_text(call, text, sizeof text),
-                call->variant->name);
+                qn__call_choice_text(call, choice, sizeof choice));
     }
     qn_exec recorder = {.record = record, .record_user = plan};
     QN_TRY(launch(&recorder, call));
@@ -181,7 +196,35 @@ static void share_needs(qn_plan *plan)
     for (int a = 0; a < plan->arenas.count; a++)
         if (plan->arenas.bytes[a] > store->step_need[a])
             store->step_need[a] = plan->arenas.bytes[a];
-    if (plan->scratch_bytes > store->scratch_need) store->scratch_need = plan->scratch_bytes;
+}
+
+qn_status qn__plan_choose(qn_plan *plan)
+{
+    qn_plan_facts *f = &plan->facts;
+    QN_TRY(qn__plan_set_rows(plan, plan->graph->rows));
+    forget_programs(plan);
+    plan->scratch_bytes = 0;
+    f->kernels = 0;
+    f->flops = f->bytes = f->matrix_flops = f->predicted_seconds = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        plan->steps[i].exec.bound_count = 0;
+        QN_TRY(choose_step(plan, &plan->steps[i]));
+    }
+    f->programs = plan->program_count;
+    f->scratch_bytes = plan->scratch_bytes;
+    if (plan->scratch_bytes > plan->store->scratch_need)
+        plan->store->scratch_need = plan->scratch_bytes;
+    plan->generation = 0;
+    return QN_OK;
+}
+
+static qn_status take_options(qn_plan *plan, const qn_plan_options *options)
+{
+    plan->slots = options->slots > 1 ? options->slots : 1;
+    plan->tune_seconds = options->tune_seconds > 0 ? options->tune_seconds : 30;
+    QN_TRY(qn__tune_mode(options->tune, &plan->tune));
+    plan->variant = options->variant ? strdup(options->variant) : NULL;
+    return plan->variant || !options->variant ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
 }
 
 qn_status qn_plan_create(qn_graph *graph, const qn_plan_options *options, qn_plan **plan)
@@ -196,21 +239,17 @@ qn_status qn_plan_create(qn_graph *graph, const qn_plan_options *options, qn_pla
     if (!p) return qn__fail(QN_OS_ERROR, "out of memory");
     p->graph = graph;
     p->store = graph->store;
-    p->slots = options->slots > 1 ? options->slots : 1;
-    qn_status status = take_nodes(p, options);
-    if (status == QN_OK) status = qn__plan_set_rows(p, graph->rows);
-    for (int i = 0; status == QN_OK && i < p->step_count; i++)
-        status = prepare_step(p, &p->steps[i], options->variant);
+    qn_status status = take_options(p, options);
+    if (status == QN_OK) status = take_nodes(p, options);
+    if (status == QN_OK) status = qn__plan_choose(p);
     if (status == QN_OK) status = qn__plan_place(p);
     if (status != QN_OK) {
         free_plan(p);
         return status;
     }
     p->facts.nodes = p->step_count;
-    p->facts.programs = p->program_count;
     for (int a = 0; a < p->arenas.count; a++)
         p->facts.step_bytes += p->arenas.bytes[a] * (uint64_t)p->slots;
-    p->facts.scratch_bytes = p->scratch_bytes;
     share_needs(p);
     *plan = p;
     return QN_OK;
@@ -245,6 +284,38 @@ static qn_operand locate(const qn_plan *plan, int id, int slot)
     return operand;
 }
 
+void qn__plan_call(const qn_plan *plan, const qn_step *step, qn_call *call)
+{
+    const qn_node *node = &step->node;
+    qn__node_call(plan->graph, node, call);
+    for (int t = 0; t < QN_OP_MAX_IN; t++) {
+        if (node->in[t] >= 0) call->in[t].desc = plan->descs[node->in[t]];
+        if (node->din[t] >= 0) call->din[t].desc = plan->descs[node->din[t]];
+    }
+    for (int t = 0; t < QN_OP_MAX_OUT; t++) {
+        if (node->out[t] >= 0) call->out[t].desc = plan->descs[node->out[t]];
+        if (node->dout[t] >= 0) call->dout[t].desc = plan->descs[node->dout[t]];
+    }
+}
+
+/* Settings for this many rows; those timed, at the power of two of rows that is next. */
+static qn_status reset_settings(qn_plan *plan, int64_t rows)
+{
+    const qn_tuning *entries = qn__plan_entries(plan);
+    bool some = entries && qn__tuning_count(entries) > 0;
+    int64_t timed_rows = 1;
+    while (timed_rows < rows) timed_rows *= 2;
+    if (timed_rows > plan->graph->rows) timed_rows = plan->graph->rows;
+    if (some) QN_TRY(qn__plan_set_rows(plan, timed_rows));
+    for (int i = 0; i < plan->step_count; i++) {
+        qn_call timed;
+        if (plan->steps[i].node.op == QN_OP_COMM) continue;
+        if (some) qn__plan_call(plan, &plan->steps[i], &timed);
+        qn__call_reset(&plan->steps[i].call, some ? &timed : NULL, entries, plan->scratch_bytes);
+    }
+    return some ? qn__plan_set_rows(plan, rows) : QN_OK;
+}
+
 /* Point every call at its memory for this slot and number of rows. */
 static qn_status aim(qn_plan *plan, int64_t rows, int slot)
 {
@@ -262,14 +333,26 @@ static qn_status aim(qn_plan *plan, int64_t rows, int slot)
             (qn_operand){.there = plan->store->scratch != NULL, .buffer = plan->store->scratch};
         if (other_rows) step->exec.bound_count = 0; /* another shape may want other kernels */
     }
+    if (other_rows && !plan->variant) QN_TRY(reset_settings(plan, rows));
     plan->slot = slot;
     plan->generation = plan->store->generation;
+    return QN_OK;
+}
+
+static qn_status tune_missing(qn_plan *plan)
+{
+    const qn_tune_options options = {.size = sizeof options, .budget_seconds = plan->tune_seconds};
+    char *report;
+    QN_TRY(qn_plan_tune(plan, &options, &report));
+    qn__log(QN_LOG_VERBOSE, "tuned: %s", report);
+    qn_free(report);
     return QN_OK;
 }
 
 qn_status qn_plan_prepare(qn_plan *plan)
 {
     QN_CHECK(plan->store->device != NULL, "this plan was made without a device: it cannot run");
+    if (plan->tune == QN_TUNE_ON && !plan->prepared) QN_TRY(tune_missing(plan));
     QN_TRY(qn_store_allocate(plan->store));
     QN_TRY(qn__store_share(plan->store));
     if (!plan->prepared) {

@@ -3,6 +3,7 @@
 #define QN_GRAPH_PLAN_H
 
 #include "graph/graph.h"
+#include "ops/choice.h"
 #include "ops/exec.h"
 
 /* Life and place of a root tensor in the step arena. */
@@ -19,6 +20,7 @@ typedef struct qn_step {
     qn_node node;
     qn_call call;   /* with buffers, for the current slot and rows */
     qn_exec exec;   /* kernels found */
+    bool tuned;     /* the choice follows an entry */
     double seconds; /* profile */
     int64_t runs;
 } qn_step;
@@ -44,7 +46,10 @@ struct qn_plan {
     qn_comm *comm;  /* for collectives; borrowed */
     float *staging; /* host side of a collective */
     uint64_t staging_bytes;
-    int tag_base; /* profile: tags of this plan's steps start here */
+    int tag_base;  /* profile: tags of this plan's steps start here */
+    char *variant; /* forced; NULL */
+    qn_tune_mode tune;
+    double tune_seconds; /* that tune "on" may take */
 };
 
 /* "gelu : x=f32[5,7]" or "all_reduce : x=f32[5]"; returns text. */
@@ -56,5 +61,12 @@ void qn__plan_set_comm(qn_plan *plan, qn_comm *comm);
 qn_status qn__plan_place(qn_plan *plan) QN_MUST_USE;
 /* Descs of all tensors for this many rows. */
 qn_status qn__plan_set_rows(qn_plan *plan, int64_t rows) QN_MUST_USE;
+/* A step's call with the descs of the rows that were set, without memory. */
+void qn__plan_call(const qn_plan *plan, const qn_step *step, qn_call *call);
+/* Choose what runs each step, by the entries that there are now, and count programs, workspace and
+ * time again. Touches no device. */
+qn_status qn__plan_choose(qn_plan *plan) QN_MUST_USE;
+/* The entries this plan follows; NULL: none. */
+const qn_tuning *qn__plan_entries(const qn_plan *plan);
 
 #endif

@@ -66,12 +66,17 @@ qn_status qn_plan_json(const qn_plan *plan, char **json)
     char text[1024];
     qn_plan_facts_get(plan, &facts);
     json_t *nodes = json_array(), *programs = json_array();
-    for (int i = 0; i < plan->step_count; i++)
+    int tuned = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        const qn_step *step = &plan->steps[i];
+        char choice[QN_TUNING_TEXT] = "host";
+        if (step->call.variant) qn__call_choice_text(&step->call, choice, sizeof choice);
         json_array_append_new(
-            nodes,
-            json_pack("{s:s,s:s}", "case", qn__step_text(&plan->steps[i], text, sizeof text),
-                      "variant",
-                      plan->steps[i].call.variant ? plan->steps[i].call.variant->name : "host"));
+            nodes, json_pack("{s:s,s:s,s:s,s:b}", "case", qn__step_text(step, text, sizeof text),
+                             "variant", step->call.variant ? step->call.variant->name : "host",
+                             "choice", choice, "tuned", step->tuned));
+        tuned += step->tuned;
+    }
     for (int i = 0; i < plan->program_count; i++)
         json_array_append_new(programs, json_string(plan->programs[i]));
     json_t *root = json_pack(
@@ -80,6 +85,8 @@ qn_status qn_plan_json(const qn_plan *plan, char **json)
         "scratch_bytes", integer(facts.scratch_bytes), "flops", facts.flops, "bytes_moved",
         facts.bytes, "predicted_seconds", facts.predicted_seconds, "arenas", arena_list(plan),
         "programs", programs, "nodes", nodes, "tensors", tensor_list(plan));
+    json_object_set_new(root, "tune", json_string(qn__tune_mode_name(plan->tune)));
+    json_object_set_new(root, "tuned_nodes", json_integer(tuned));
     *json = root ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
     json_decref(root);
     return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");

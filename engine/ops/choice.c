@@ -88,7 +88,8 @@ qn_status qn__call_choose_tuned(qn_call *call, const char *force, const qn_tunin
     return QN_OK;
 }
 
-void qn__call_reset(qn_call *call, const qn_tuning *tuning, uint64_t scratch_bytes)
+void qn__call_reset(qn_call *call, const qn_call *timed, const qn_tuning *tuning,
+                    uint64_t scratch_bytes)
 {
     const qn_variant *v = call->variant;
     int before = call->setting;
@@ -96,7 +97,9 @@ void qn__call_reset(qn_call *call, const qn_tuning *tuning, uint64_t scratch_byt
     if (!v->settings) return;
     call->setting = 0;
     call->setting = v->preset ? v->preset(call) : 0;
-    if (find_entry(call, tuning, &choice) && choice.variant == v) call->setting = choice.setting;
+    if (timed && find_entry(timed, tuning, &choice) && choice.variant == v &&
+        !(v->refuse_setting && v->refuse_setting(call, choice.setting)))
+        call->setting = choice.setting;
     if (v->scratch && v->scratch(call) > scratch_bytes) call->setting = before;
 }
 

@@ -29,9 +29,11 @@ const char *qn__call_choice_text(const qn_call *call, char *text, size_t bytes);
  * *tuned, if wanted: an entry was followed, even to the default. */
 qn_status qn__call_choose_tuned(qn_call *call, const char *force, const qn_tuning *tuning,
                                 bool *tuned) QN_MUST_USE;
-/* The setting for the number of rows that a call has now, its variant kept: its preset, or the
- * entry's, if that needs no more than `scratch_bytes`. Pure. */
-void qn__call_reset(qn_call *call, const qn_tuning *tuning, uint64_t scratch_bytes);
+/* The setting of a call whose number of rows changed, its variant kept: the preset, or the entry's
+ * of `timed`, the same call with the number of rows that was timed; NULL: none. Left as it is where
+ * it would need more than `scratch_bytes`. Pure. */
+void qn__call_reset(qn_call *call, const qn_call *timed, const qn_tuning *tuning,
+                    uint64_t scratch_bytes);
 
 /* Drop the entries that are not choices of the call they name on this device, with one warning;
  * `origin` (a file) is for it. Entries of other programs' ops are data, not orders. */

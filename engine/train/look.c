@@ -1,12 +1,25 @@
 /* `quernel plan`: what a run will use, before it runs. */
 #include "base/check.h"
+#include "ops/choice.h"
 #include "train/trainer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* What was timed there comes with the record, if anything was. */
+static qn_status read_tuning(const json_t *record, const char *path, qn_caps *caps,
+                             qn_tuning **tuning)
+{
+    const json_t *entries = json_object_get(record, "tuning");
+    QN_TRY(qn__tuning_create(tuning));
+    if (entries) QN_TRY(qn__tuning_from_json(*tuning, entries, path));
+    qn__tuning_check(*tuning, caps, path);
+    caps->tuning = *tuning;
+    return QN_OK;
+}
+
 /* A record by itself, or the default one of a whole `quernel devices --json`. */
-static qn_status read_record(const char *path, qn_caps *caps)
+static qn_status read_record(const char *path, qn_caps *caps, qn_tuning **tuning)
 {
     json_t *root;
     int64_t index = 0;
@@ -15,11 +28,12 @@ static qn_status read_record(const char *path, qn_caps *caps)
     qn_status status = qn__json_i64(root, path, "default", false, 0, 1 << 20, &index);
     if (status == QN_OK && json_is_array(list)) record = json_array_get(list, (size_t)index);
     if (status == QN_OK) status = qn__caps_from_json(record, path, caps);
+    if (status == QN_OK) status = read_tuning(record, path, caps, tuning);
     json_decref(root);
     return status;
 }
 
-static qn_status local_record(qn_caps *caps)
+static qn_status local_record(qn_caps *caps, qn_tuning **tuning)
 {
     qn_device *device;
     char *json;
@@ -31,6 +45,14 @@ static qn_status local_record(qn_caps *caps)
         qn_free(json);
     }
     qn_device_close(&device);
+    if (status == QN_OK) status = qn__tuning_create(tuning);
+    char *path = status == QN_OK ? qn__tuning_path(caps) : NULL;
+    if (path) {
+        qn__tuning_load(*tuning, path);
+        qn__tuning_check(*tuning, caps, path);
+        caps->tuning = *tuning;
+    }
+    free(path);
     return status;
 }
 
@@ -46,6 +68,7 @@ static qn_status describe(const qn_training *t, const qn_caps *caps, char **json
     qn_free(text);
     QN_TRY(status);
     json_t *programs = json_object_get(root, "programs");
+    json_int_t tuned = json_integer_value(json_object_get(root, "tuned_nodes"));
     for (int i = 0; i < 3; i++) {
         qn_plan_facts_get(plans[i], &facts);
         seconds += facts.predicted_seconds * (i == 0 ? (double)t->leaves : 1.0);
@@ -55,6 +78,7 @@ static qn_status describe(const qn_training *t, const qn_caps *caps, char **json
         if (qn__json_parse(text, strlen(text), "plan", &more) == QN_OK) {
             json_array_extend(programs, json_object_get(more, "programs"));
             json_array_extend(json_object_get(root, "nodes"), json_object_get(more, "nodes"));
+            tuned += json_integer_value(json_object_get(more, "tuned_nodes"));
         }
         json_decref(more);
         qn_free(text);
@@ -63,26 +87,38 @@ static qn_status describe(const qn_training *t, const qn_caps *caps, char **json
     json_object_set_new(root, "parameters", json_integer(qn_model_parameters(&t->config)));
     json_object_set_new(root, "micro_batch", json_integer(t->micro));
     json_object_set_new(root, "micro_batches", json_integer(t->leaves));
+    json_object_set_new(root, "tuned_nodes", json_integer(tuned));
+    json_object_set_new(root, "tuning_entries",
+                        json_integer(caps->tuning ? qn__tuning_count(caps->tuning) : 0));
     json_object_set_new(root, "predicted_step_seconds", json_real(seconds));
     *json = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     json_decref(root);
     return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
 }
 
-qn_status qn_train_plan(const qn_train_options *options, const char *record_path, char **json)
+static qn_status plan_for(const qn_train_options *options, const qn_caps *caps, char **json)
 {
-    qn_caps caps;
     qn_model_config config;
     qn_data data;
     qn_training *training = NULL;
-    *json = NULL;
-    QN_TRY(record_path ? read_record(record_path, &caps) : local_record(&caps));
     QN_TRY(qn__data_open(options, NULL, NULL, &data));
     qn_status status =
         qn__train_options_config(options, qn_tokenizer_vocab_size(data.tokenizer), &config);
-    if (status == QN_OK) status = qn__trainer_fit(options, &config, NULL, &caps, &training);
-    if (status == QN_OK) status = describe(training, &caps, json);
+    if (status == QN_OK) status = qn__trainer_fit(options, &config, NULL, caps, &training);
+    if (status == QN_OK) status = describe(training, caps, json);
     qn__training_destroy(&training);
     qn__data_close(&data);
+    return status;
+}
+
+qn_status qn_train_plan(const qn_train_options *options, const char *record_path, char **json)
+{
+    qn_caps caps;
+    qn_tuning *tuning = NULL;
+    *json = NULL;
+    qn_status status =
+        record_path ? read_record(record_path, &caps, &tuning) : local_record(&caps, &tuning);
+    if (status == QN_OK) status = plan_for(options, &caps, json);
+    qn__tuning_destroy(&tuning);
     return status;
 }

@@ -24,6 +24,8 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
     qn_training_options options = {.batch = o->batch,
                                    .micro = micro,
                                    .dropout = (float)o->dropout,
+                                   .tune = o->tune,
+                                   .tune_seconds = o->tune_seconds,
                                    .writes = o->sample_tokens > 0};
     qn_sampling how;
     QN_TRY(qn__data_sampling(o, &how));

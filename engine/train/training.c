@@ -86,7 +86,10 @@ static qn_status declare_shared(qn_training *t)
 
 static qn_status plan(const qn_training *t, qn_graph *graph, qn_plan **made)
 {
-    const qn_plan_options options = {.size = sizeof options, .variant = t->variant};
+    const qn_plan_options options = {.size = sizeof options,
+                                     .variant = t->variant,
+                                     .tune = t->tune,
+                                     .tune_seconds = t->tune_seconds};
     return qn_plan_create(graph, &options, made);
 }
 
@@ -234,6 +237,8 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->lora_still.dropout = 0;
     t->packed = options->packed;
     t->variant = options->variant;
+    t->tune = options->tune;
+    t->tune_seconds = options->tune_seconds;
     qn_status status = t->rows < INT32_MAX / 4
                            ? qn__store_create(device, caps, &t->store)
                            : qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");

@@ -16,10 +16,11 @@ typedef struct qn_training {
     int64_t length;               /* tokens a sequence, at most the context */
     int64_t rows;                 /* micro * length */
     float dropout;
-    qn_lora lora;       /* of rank above 0: what is trained */
-    qn_lora lora_still; /* the same without dropout, for evaluation */
-    bool packed;        /* each leaf has its own positions and ranges */
-    const char *variant;
+    qn_lora lora;               /* of rank above 0: what is trained */
+    qn_lora lora_still;         /* the same without dropout, for evaluation */
+    bool packed;                /* each leaf has its own positions and ranges */
+    const char *variant, *tune; /* as the options; for the plans while they are made */
+    double tune_seconds;
     qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
     qn_plan *step_plan, *eval_plan, *norm_plan, *update_plan;
     bool separate_eval; /* dropout: evaluation has its own plan */
@@ -44,6 +45,8 @@ typedef struct qn_training_options {
     bool packed;         /* sequences hold documents: see qn__training_set_positions */
     const char *variant; /* force this kernel variant wherever it applies; NULL: our choice */
     bool writes;         /* also generate text with it */
+    const char *tune;    /* as qn_plan_options; copied into the plans */
+    double tune_seconds;
 } qn_training_options;
 
 /* Declare everything and make the plans; device NULL: only to look at. */

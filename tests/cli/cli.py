@@ -17,7 +17,7 @@ import time
 import unittest
 
 COMMAND = ""
-COMMANDS = ("devices", "train", "generate", "eval", "plan", "bench", "tokenize")
+COMMANDS = ("devices", "train", "generate", "eval", "plan", "tune", "bench", "tokenize")
 BENCHES = ("peak", "op", "gemm", "train", "decode")
 USAGE, DATA, NO_DEVICE, OS_ERROR, CANNOT_WRITE, RETRY = 64, 65, 69, 71, 73, 75
 SEED = int(os.environ.get("QN_TEST_SEED", "1"))

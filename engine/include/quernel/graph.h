@@ -88,6 +88,8 @@ typedef struct qn_plan_options {
     int slots;           /* micro-batches in flight, 1 */
     bool keep_unfused;   /* leave out the fusing passes */
     const char *variant; /* force this variant wherever it applies ("plain") */
+    const char *tune;    /* "off", "read" or "on" (see tune.h); NULL: $QN_TUNE, else read */
+    double tune_seconds; /* what "on" may take when the plan is prepared; 0: 30 */
 } qn_plan_options;
 
 /* Fuse, choose kernels, place tensors: pure, touches no device. options may be NULL. */

@@ -11,6 +11,7 @@
 #include <quernel/tensor.h>
 #include <quernel/text.h>
 #include <quernel/train.h>
+#include <quernel/tune.h>
 #include <quernel/version.h>
 
 #endif
