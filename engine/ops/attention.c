@@ -6,7 +6,7 @@
 enum { Q, K, V, RANGES, SLOTS };
 enum { O, LSE };
 enum { SCALE, SOFT_CAP, KEYS };
-enum { HEAD_LIMIT = 512, GROUP = 64 };
+enum { HEAD_LIMIT = 512, GROUP = 64, TILE_ITEMS = 128, TILE_HEAD_LIMIT = 256 };
 
 static qn_status shape(qn_call *call)
 {
@@ -65,9 +65,11 @@ static void begin(qn_exec *exec, const qn_call *call, const char *name)
                    call->attr[SOFT_CAP].f > 0, call->in[SLOTS].there);
 }
 
-/* One item a (row, head), or one a (16 rows, head). */
+/* One item a (row, head); wide: one a (16 rows, head); tile: a group. */
 static qn_status run(qn_exec *exec, const qn_call *call, int64_t rows, int64_t heads)
 {
+    if (call->variant->family == QN_TILE)
+        return qn__exec_run2(exec, heads, qn__ceil_div(rows, 16), TILE_ITEMS);
     if (call->variant->family == QN_WIDE)
         return qn__exec_run2(exec, heads, qn__ceil_div(rows, 16), 1);
     return qn__exec_run1(exec, qn__ceil_div(rows * heads, GROUP), GROUP);
@@ -135,6 +137,31 @@ static qn_status bwd(qn_exec *exec, const qn_call *call)
     return run(exec, call, k[0], k[1]);
 }
 
+/* Bytes of local memory of the tile kernel that takes most, as it declares them. */
+static uint64_t tile_bytes(const qn_call *call)
+{
+    uint64_t d = (uint64_t)call->in[Q].desc.shape.dim[2],
+             e = (uint64_t)call->in[V].desc.shape.dim[2];
+    uint64_t block = d + e <= 256 ? 64 : 32, small = 2048;
+    uint64_t slice = 64 * (32 + 4), scores = 16 * (256 + 4), weights = 16 * (block + 4);
+    uint64_t held = 16 * (d + 4), other = 16 * (e + 4);
+    uint64_t floats = slice + held + (call->backward ? other + 2 * weights : scores);
+    return floats * 4 + small;
+}
+
+static const char *refuse_tile(const qn_call *call)
+{
+    const int64_t *q = call->in[Q].desc.shape.dim, *v = call->in[V].desc.shape.dim;
+    const char *why = qn__refuse_tile(call);
+    if (why) return why;
+    for (int i = Q; i <= V; i++)
+        if (call->in[i].desc.dtype != QN_F32) return "it takes f32 only";
+    if (q[2] % 4 || v[2] % 4) return "head sizes are not multiples of 4";
+    if (q[2] > TILE_HEAD_LIMIT || v[2] > TILE_HEAD_LIMIT) return "a head is larger than 256";
+    if (tile_bytes(call) > call->caps->local_bytes) return "the device has too little local memory";
+    return NULL;
+}
+
 const qn_op qn__op_attention = {
     .shape = shape,
     .cost = cost,
@@ -143,6 +170,7 @@ const qn_op qn__op_attention = {
     .bwd_reads_in = 1u << Q | 1u << K | 1u << V | 1u << RANGES,
     .bwd_reads_out = 1u << O | 1u << LSE,
     .variants = (const qn_variant[]){{"wide", QN_WIDE, QN_CHAIN, qn__refuse_wide, scratch},
+                                     {"tile", QN_TILE, QN_CHAIN, refuse_tile, scratch},
                                      {"plain", QN_PLAIN, QN_CHAIN, qn__refuse_never, scratch},
                                      {0}},
 };

@@ -50,6 +50,7 @@ const op_cases cases_attention = {
             "attention : q=f32[5,2,3] k=f32[5,1,3] v=f32[5,1,4] ranges=i32[5,4]",
             "attention soft_cap=1.5 : q=f32[3,2,4] k=f32[7,1,4] v=f32[7,1,4] ranges=i32[3,4]"
             " slots=i32[9]",
+            "attention : q=f32[18,2,8] k=f32[18,1,8] v=f32[18,1,4] ranges=i32[18,4]",
             NULL,
         },
     .device =
@@ -72,6 +73,10 @@ const op_cases cases_attention = {
             "attention scale=0.2 soft_cap={0,1.5} :"
             " q=f32[{r:31,33,129,257,300},{h:2,4},{d:16,64}] k=f32[{r},2,{d}] v=f32[{r},2,{d}] "
             "ranges=i32[{r},4]",
+            "attention : q=f32[19,2,{d:4,20,192,256}] k=f32[19,1,{d}] v=f32[19,1,{4,68,128,256}]"
+            " ranges=i32[19,4]",
+            "attention soft_cap={0,3} : q=f32[530,2,8] k=f32[530,1,8] v=f32[530,1,12]"
+            " ranges=i32[530,4]",
             "attention : q=f32[600,1,5] k=f32[600,1,5] v=f32[600,1,7] ranges=i32[600,4]",
             "attention : q=f32[7,8,{d:80,96,127,128,129}] k=f32[7,2,{d}] v=f32[7,2,{d}]"
             " ranges=i32[7,4]",
