@@ -115,6 +115,7 @@ void qn__node_each(const qn_node *node, void (*fn)(void *user, int tensor, bool 
 static void share_storage(qn_graph *graph, int id, int with)
 {
     graph->tensors[id]->root = graph->tensors[with]->root;
+    graph->tensors[id]->offset = graph->tensors[with]->offset;
     graph->tensors[id]->store = graph->tensors[with]->store;
 }
 
@@ -185,6 +186,53 @@ qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape, int
     node->op = QN_RESHAPE;
     node->in[0] = tensor;
     node->out[0] = *output;
+    return QN_OK;
+}
+
+static uint64_t row_bytes(const qn_desc *desc)
+{
+    qn_desc row = *desc;
+    row.shape.dim[0] = 1;
+    return qn__desc_bytes(&row);
+}
+
+static qn_status check_rows(const qn_desc *desc, int64_t first, int64_t count)
+{
+    QN_CHECK(desc->shape.rank >= 1 && first >= 0 && count >= 0 && first <= desc->shape.dim[0] &&
+                 count <= desc->shape.dim[0] - first,
+             "rows [%lld, +%lld) are not all there", (long long)first, (long long)count);
+    return QN_OK;
+}
+
+qn_status qn__graph_rows_of(qn_graph *graph, int tensor, int64_t first, int64_t count, int *output)
+{
+    qn_desc desc = graph->tensors[tensor]->desc;
+    QN_TRY(check_rows(&desc, first, count));
+    desc.shape.dim[0] = count;
+    QN_TRY(qn__graph_new_tensor(graph, &desc, output));
+    graph->tensors[*output]->wants_grad = graph->tensors[tensor]->wants_grad;
+    share_storage(graph, *output, tensor);
+    graph->tensors[*output]->offset += (uint64_t)first * row_bytes(&desc);
+    return QN_OK;
+}
+
+qn_status qn__graph_join(qn_graph *graph, int part, int whole, int64_t first)
+{
+    if (graph->tensors[part]->root != part || graph->tensors[part]->store >= 0)
+        QN_TRY(qn__graph_emit(graph, "copy", &part, 1, &part));
+    const qn_desc *desc = &graph->tensors[part]->desc;
+    QN_TRY(check_rows(&graph->tensors[whole]->desc, first, desc->shape.dim[0]));
+    QN_CHECK(row_bytes(desc) == row_bytes(&graph->tensors[whole]->desc),
+             "rows of %llu bytes do not join rows of %llu", (unsigned long long)row_bytes(desc),
+             (unsigned long long)row_bytes(&graph->tensors[whole]->desc));
+    uint64_t offset = (uint64_t)first * row_bytes(desc) + graph->tensors[whole]->offset;
+    for (int i = 0; i < graph->tensor_count; i++) {
+        qn_tensor *t = graph->tensors[i];
+        if (t->root != part) continue;
+        t->root = graph->tensors[whole]->root;
+        t->store = graph->tensors[whole]->store;
+        t->offset += offset;
+    }
     return QN_OK;
 }
 

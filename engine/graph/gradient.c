@@ -6,12 +6,28 @@
 
 #include <string.h>
 
+/* The product just made begins its sums where those of `so_far` ended, in their place. */
+static bool continue_chain(qn_graph *graph, int so_far, int part)
+{
+    enum { C = 3, ACT = 2 };
+    qn_node *last = &graph->nodes[graph->node_count - 1];
+    qn_tensor *sum = graph->tensors[so_far], *more = graph->tensors[part];
+    if (!graph->chaining || last->op != QN_OP_MATMUL || last->out[0] != part || last->in[C] >= 0 ||
+        last->attr[ACT].i != 0 || more->root != part || more->store >= 0)
+        return false;
+    last->in[C] = so_far;
+    more->root = sum->root;
+    more->offset = sum->offset;
+    more->store = sum->store;
+    return true;
+}
+
 /* gradient of `tensor` += the tensor `part` */
 static qn_status add_gradient(qn_graph *graph, int tensor, int part)
 {
     if (part < 0) return QN_OK;
     int so_far = graph->tensors[tensor]->grad;
-    if (so_far >= 0) {
+    if (so_far >= 0 && !continue_chain(graph, so_far, part)) {
         int both[2] = {so_far, part};
         QN_TRY(qn__graph_emit(graph, "add", both, 2, &part));
     }
@@ -122,6 +138,26 @@ qn_status qn_graph_backward(qn_graph *graph, qn_tensor *loss, qn_tensor *seed)
     graph->building_backward = true;
     loss->grad = seed->id;
     for (int i = count - 1; i >= 0; i--) QN_TRY(differentiate(graph, i));
+    return QN_OK;
+}
+
+qn_status qn__graph_backward_part(qn_graph *graph, int from, int loss, int seed)
+{
+    int count = graph->node_count;
+    graph->chaining = true;
+    graph->tensors[loss]->grad = seed;
+    qn_status status = QN_OK;
+    for (int i = count - 1; i >= from && status == QN_OK; i--) status = differentiate(graph, i);
+    graph->chaining = false;
+    return status;
+}
+
+qn_status qn__graph_backward_rest(qn_graph *graph, int until, int from, int seed)
+{
+    QN_CHECK(!graph->building_backward, "this graph already has its backward pass");
+    graph->building_backward = true;
+    graph->tensors[from]->grad = seed;
+    for (int i = until - 1; i >= 0; i--) QN_TRY(differentiate(graph, i));
     return QN_OK;
 }
 

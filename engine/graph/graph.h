@@ -14,10 +14,11 @@ struct qn_tensor {
     qn_graph *graph;
     int id;
     qn_desc desc;
-    int root;  /* id of the tensor whose storage this is (itself, or what was reshaped or written in
-                  place) */
-    int store; /* of the root: index in the store, or -1: lives in the step arena */
-    bool rows; /* input whose first dimension is the run-time one */
+    int root; /* id of the tensor whose storage this is (itself, or what was reshaped or written in
+                 place) */
+    uint64_t offset; /* bytes from where that storage begins: a view of some rows */
+    int store;       /* of the root: index in the store, or -1: lives in the step arena */
+    bool rows;       /* input whose first dimension is the run-time one */
     bool wants_grad; /* a weight, or computed from one */
     int grad;        /* id of its gradient; -1 */
 };
@@ -43,7 +44,8 @@ struct qn_graph {
     qn_node *nodes;
     int node_count, node_capacity;
     bool building_backward;
-    int64_t rows; /* upper bound of the run-time dimension; 0: none */
+    bool chaining; /* gradients of parts: sums continue */
+    int64_t rows;  /* upper bound of the run-time dimension; 0: none */
 };
 
 qn_status qn__graph_new_tensor(qn_graph *graph, const qn_desc *desc, int *id) QN_MUST_USE;
@@ -55,6 +57,21 @@ qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape,
                          int *output) QN_MUST_USE;
 /* All ranks' f32 tensors reduced into every rank's, in place; not differentiated. Collective. */
 qn_status qn__graph_all_reduce(qn_graph *graph, int tensor, qn_comm_op op, int *output) QN_MUST_USE;
+/* Rows [first, first + count) of a tensor, the same storage; a tensor that leads the gradient
+ * nowhere by itself: see qn__graph_backward_part. */
+qn_status qn__graph_rows_of(qn_graph *graph, int tensor, int64_t first, int64_t count,
+                            int *output) QN_MUST_USE;
+/* Let `part`, a result nobody else's storage depends on, be made where rows first.. of `whole` lie;
+ * where its storage is not its own, a copy of it. */
+qn_status qn__graph_join(qn_graph *graph, int part, int whole, int64_t first) QN_MUST_USE;
+/* Differentiate what was built since node `from`, now: the gradients of what it read are there
+ * next, and gradients of weights go on summing when it is done again for another part. Sums over
+ * rows continue the chain of the part before (matmul's input c), so that parts in ascending order
+ * give the bits of the whole. */
+qn_status qn__graph_backward_part(qn_graph *graph, int from, int loss, int seed) QN_MUST_USE;
+/* The rest: nodes before `until`, from the gradient `seed` of tensor `from`. Ends the graph's
+ * backward pass, as qn_graph_backward does. */
+qn_status qn__graph_backward_rest(qn_graph *graph, int until, int from, int seed) QN_MUST_USE;
 /* Fill a call's descs (not buffers) from a node. */
 void qn__node_call(const qn_graph *graph, const qn_node *node, qn_call *call);
 

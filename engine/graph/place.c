@@ -21,7 +21,9 @@ static void touch(void *user, int tensor, bool write)
     qn_place *place = &w->plan->places[t->root];
     if (!place->used) *place = (qn_place){.used = true, .first = w->step, .merged = -1};
     place->last = place->held = w->step;
-    uint64_t bytes = qn__desc_bytes(&t->desc);
+    uint64_t bytes = qn__desc_bytes(&w->plan->graph->tensors[t->root]->desc);
+    if (bytes > place->bytes) place->bytes = bytes;
+    bytes = t->offset + qn__desc_bytes(&t->desc);
     if (bytes > place->bytes) place->bytes = bytes;
 }
 
@@ -38,11 +40,19 @@ static int final_place(const qn_plan *plan, int root)
     return root;
 }
 
+/* A view of some rows of what its storage holds. */
+static bool is_part(const qn_plan *plan, int tensor)
+{
+    const qn_tensor *t = plan->graph->tensors[tensor];
+    return qn__desc_bytes(&t->desc) != qn__desc_bytes(&plan->graph->tensors[t->root]->desc);
+}
+
 /* Let `out` take over the place of `in`, which dies here. */
 static void try_merge(qn_plan *plan, int step, int in, int out)
 {
     int from = root_of(plan, in), to = root_of(plan, out);
     if (from < 0 || to < 0) return;
+    if (is_part(plan, in) || is_part(plan, out)) return; /* the rest of it may hold something */
     from = final_place(plan, from);
     if (from == to || plan->places[to].merged >= 0 || plan->places[to].first != step) return;
     qn_place *place = &plan->places[from];

@@ -275,11 +275,11 @@ static qn_operand locate(const qn_plan *plan, int id, int slot)
     if (tensor->store >= 0) {
         const qn_store_tensor *stored = &plan->store->tensors[tensor->store];
         operand.buffer = qn__store_buffer(plan->store, stored);
-        operand.offset = stored->offset;
+        operand.offset = stored->offset + tensor->offset;
     } else if (plan->places[tensor->root].used) {
         const qn_place *place = &plan->places[tensor->root];
         operand.buffer = plan->store->step[slot * 64 + place->arena];
-        operand.offset = place->offset;
+        operand.offset = place->offset + tensor->offset;
     }
     return operand;
 }

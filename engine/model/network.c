@@ -367,8 +367,8 @@ qn_tensor *qn__network_hidden(qn_network *n)
 
 qn_tensor *qn__network_head(qn_network *n, qn_tensor *hidden)
 {
-    return qn_apply(n->graph, "matmul trans_b=1", hidden,
-                    weight(n, n->config->tied ? QN_TOKENS : QN_HEAD, -1));
+    if (!n->head) n->head = weight(n, n->config->tied ? QN_TOKENS : QN_HEAD, -1);
+    return qn_apply(n->graph, "matmul trans_b=1", hidden, n->head);
 }
 
 void qn__network_free(qn_network *network)

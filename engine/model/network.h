@@ -27,6 +27,7 @@ typedef struct qn_network {
         qn_tensor *tensor;
     } *uses;
     int use_count, use_capacity;
+    qn_tensor *head; /* its weight, once used */
 } qn_network;
 
 /* Has it dropout of some kind? Then it reads ".rng". */
@@ -44,7 +45,7 @@ qn_status qn__weights_init(qn_store *store, const qn_model_config *config,
 
 /* The last norm's output [R, C]; NULL after a failure (see qn_graph_status). */
 qn_tensor *qn__network_hidden(qn_network *network);
-/* Logits [rows of hidden, V]. */
+/* Logits [rows of hidden, V]; again for other rows: one use of the weight. */
 qn_tensor *qn__network_head(qn_network *network, qn_tensor *hidden);
 void qn__network_free(qn_network *network);
 

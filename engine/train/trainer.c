@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "model/weights.h"
+#include "train/head.h"
 #include "train/metrics.h"
 
 #include <math.h>
@@ -30,6 +31,7 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
     qn_sampling how;
     QN_TRY(qn__data_sampling(o, &how));
     options.packed = how.documents;
+    QN_TRY(qn__head_parse(o->head_chunk, &options.head_chunk));
     QN_TRY(qn__training_create(device, caps, config, &options, training));
     uint64_t need = qn__training_bytes(*training);
     if ((double)need <= share * (double)caps->global_bytes) return QN_OK;

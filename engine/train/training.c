@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "graph/graph.h"
+#include "train/head.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -108,24 +109,12 @@ static qn_status assign_gradients(qn_training *t, qn_network *network)
     return QN_OK;
 }
 
-static qn_tensor *loss_of(qn_network *network)
-{
-    qn_tensor *logits = qn__network_head(network, qn__network_hidden(network));
-    return qn_apply(network->graph, "cross_entropy", logits,
-                    qn_graph_input(network->graph, "train.targets"));
-}
-
 static qn_status build_step(qn_training *t)
 {
     qn_network network = network_of(t, true);
     QN_TRY(qn_graph_create(t->store, &t->step_graph));
     network.graph = t->step_graph;
-    qn_tensor *loss = loss_of(&network);
-    qn_status status = qn_graph_status(t->step_graph);
-    if (status == QN_OK) status = qn_graph_assign(t->step_graph, loss, "train.loss");
-    if (status == QN_OK)
-        status =
-            qn_graph_backward(t->step_graph, loss, qn_graph_input(t->step_graph, "train.seed"));
+    qn_status status = qn__head_loss(&network, t->head_chunk, true);
     if (status == QN_OK) status = assign_gradients(t, &network);
     qn__network_free(&network);
     QN_TRY(status);
@@ -134,15 +123,14 @@ static qn_status build_step(qn_training *t)
 
 static qn_status build_eval(qn_training *t)
 {
-    t->separate_eval = is_random(t);
+    t->separate_eval = is_random(t) || t->head_chunk < t->rows;
     if (!t->separate_eval) return QN_OK;
     qn_network network = network_of(t, false);
     QN_TRY(qn_graph_create(t->store, &t->eval_graph));
     network.graph = t->eval_graph;
-    qn_tensor *loss = loss_of(&network);
+    qn_status status = qn__head_loss(&network, t->head_chunk, false);
     qn__network_free(&network);
-    QN_TRY(qn_graph_status(t->eval_graph));
-    QN_TRY(qn_graph_assign(t->eval_graph, loss, "train.loss"));
+    QN_TRY(status);
     return plan(t, t->eval_graph, &t->eval_plan);
 }
 
@@ -239,6 +227,7 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->variant = options->variant;
     t->tune = options->tune;
     t->tune_seconds = options->tune_seconds;
+    t->head_chunk = qn__head_rows(options->head_chunk, t->rows, config->vocab);
     qn_status status = t->rows < INT32_MAX / 4
                            ? qn__store_create(device, caps, &t->store)
                            : qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");

@@ -19,11 +19,12 @@ typedef struct qn_training {
     qn_lora lora;               /* of rank above 0: what is trained */
     qn_lora lora_still;         /* the same without dropout, for evaluation */
     bool packed;                /* each leaf has its own positions and ranges */
+    int64_t head_chunk;         /* rows of logits at a time; rows: all */
     const char *variant, *tune; /* as the options; for the plans while they are made */
     double tune_seconds;
     qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
     qn_plan *step_plan, *eval_plan, *norm_plan, *update_plan;
-    bool separate_eval; /* dropout: evaluation has its own plan */
+    bool separate_eval; /* evaluation has its own plan: no dropout, or no gradient of the head */
     /* host side, two steps deep because writes are only enqueued */
     int32_t *host[2];  /* a leaf: ids, targets [rows] */
     int32_t *spans[2]; /* packed: a leaf: positions [rows], ranges [rows, 4] */
@@ -43,6 +44,7 @@ typedef struct qn_training_options {
     float dropout;
     const qn_lora *lora; /* NULL, or of rank 0: all weights are trained */
     bool packed;         /* sequences hold documents: see qn__training_set_positions */
+    int64_t head_chunk;  /* rows of logits at a time; 0: all; below: see head.h */
     const char *variant; /* force this kernel variant wherever it applies; NULL: our choice */
     bool writes;         /* also generate text with it */
     const char *tune;    /* as qn_plan_options; copied into the plans */

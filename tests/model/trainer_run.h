@@ -49,7 +49,7 @@ static inline qn_trainer *trainer_make(const tiny_run *run, const char *out, con
     static const char *const usual[][2] = {
         {"tokenizer", "char"}, {"layers", "2"},     {"heads", "2"},       {"embed", "32"},
         {"context", "16"},     {"batch", "8"},      {"micro_batch", "2"}, {"dropout", "0.1"},
-        {"steps", "100000"},   {"save_every", "0"}, {"lr", "3e-3"}};
+        {"steps", "100000"},   {"save_every", "0"}, {"lr", "3e-3"},       {"sample_tokens", "0"}};
     qn_train_options *o;
     qn_trainer *t;
     assert_ok(qn_train_options_create(&o));

@@ -1,0 +1,117 @@
+/* Ways to save memory change no bit: a few steps with each, against the same steps without, in
+ * losses, norms, weights and moments; and what was planned is what is allocated. */
+#include "model/trainer_run.h"
+
+enum { STEPS = 4 };
+
+typedef struct outcome {
+    double loss[STEPS], norm[STEPS], val;
+    bytes weights, moments;
+    uint64_t used;
+} outcome;
+
+static outcome run_with(const tiny_run *run, const keys *base, const keys *own)
+{
+    outcome o = {0};
+    keys all = *base;
+    int at = 0;
+    while (all.row[at][0]) at++;
+    for (int i = 0; own && own->row[i][0]; i++, at++)
+        for (int k = 0; k < 2; k++) all.row[at][k] = own->row[i][k];
+    qn_trainer *t = trainer_make(run, "out", &all);
+    qn_device_memory(run->device, &o.used, NULL);
+    assert_int_equal(o.used, qn__training_bytes(t->training));
+    for (int i = 0; i < STEPS; i++) {
+        qn_step_info info = {.size = sizeof info};
+        assert_ok(qn_trainer_step(t, &info));
+        o.loss[i] = info.loss;
+        o.norm[i] = info.grad_norm;
+    }
+    assert_ok(qn_trainer_validate(t, &o.val));
+    uint64_t now;
+    qn_device_memory(run->device, &now, NULL);
+    assert_int_equal(now, o.used);
+    o.weights = state_bytes(t, false);
+    o.moments = state_bytes(t, true);
+    qn_trainer_destroy(&t);
+    return o;
+}
+
+static bool same_bytes(bytes a, bytes b)
+{
+    return a.count == b.count && memcmp(a.data, b.data, a.count) == 0;
+}
+
+static void check(const outcome *want, const outcome *got, const char *what)
+{
+    for (int i = 0; i < STEPS; i++)
+        if (got->loss[i] != want->loss[i] || got->norm[i] != want->norm[i])
+            fail_msg("%s, step %d: loss %.17g norm %.17g, not %.17g %.17g", what, i, got->loss[i],
+                     got->norm[i], want->loss[i], want->norm[i]);
+    if (got->val != want->val)
+        fail_msg("%s: validation %.17g, not %.17g", what, got->val, want->val);
+    if (!same_bytes(got->weights, want->weights)) fail_msg("%s: other weights", what);
+    if (!same_bytes(got->moments, want->moments)) fail_msg("%s: other moments", what);
+}
+
+static void drop(outcome *o)
+{
+    free(o->weights.data);
+    free(o->moments.data);
+}
+
+/* 256 tokens: logits are the largest activation. */
+static const keys bases[] = {
+    {.row = {{"arch", "gpt2"}, {"tokenizer", "bytes"}}},
+    {.row = {{"arch", "gpt2"},
+             {"tokenizer", "bytes"},
+             {"dropout", "0"},
+             {"micro_batch", "8"},
+             {"no_bias", "true"}}},
+    {.row = {{"arch", "llama"}, {"tokenizer", "bytes"}, {"untied", "true"}, {"dropout", "0"}}},
+    {.row = {{"arch", "llama"},
+             {"tokenizer", "bytes"},
+             {"heads", "4"},
+             {"kv_heads", "2"},
+             {"micro_batch", "1"}}},
+};
+
+enum { BASES = sizeof bases / sizeof bases[0] };
+
+/* Each base with each way; the first `less` ways must take less memory than without. */
+static void check_ways(const keys *ways, int count, int less)
+{
+    for (int b = 0; b < BASES; b++) {
+        tiny_run run = run_make();
+        outcome want = run_with(&run, &bases[b], NULL);
+        for (int w = 0; w < count; w++) {
+            char what[128];
+            snprintf(what, sizeof what, "base %d, %s=%s", b, ways[w].row[0][0], ways[w].row[0][1]);
+            outcome got = run_with(&run, &bases[b], &ways[w]);
+            check(&want, &got, what);
+            print_message("%-28s %8llu bytes, %8llu without\n", what, (unsigned long long)got.used,
+                          (unsigned long long)want.used);
+            if (w < less && got.used >= want.used) fail_msg("%s takes no less memory", what);
+            drop(&got);
+        }
+        drop(&want);
+        run_drop(&run);
+    }
+}
+
+/* Rows a leaf: 32, 128, 32, 16. Chunks that divide them and that do not, of one row, and all. */
+static void head_in_chunks(void **state)
+{
+    (void)state;
+    const keys ways[] = {{.row = {{"head_chunk", "7"}}},
+                         {.row = {{"head_chunk", "1"}}},
+                         {.row = {{"head_chunk", "16"}}},
+                         {.row = {{"head_chunk", "0"}}}};
+    check_ways(ways, 4, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(head_in_chunks)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
