@@ -1,75 +1,181 @@
-/* Matrix product for GPUs: a group of 256 items computes 64 x 64 elements, 4 x 4 an item, through
- * two buffers of local memory (16 KB), so that the next slice of k is fetched while this one is
- * multiplied. The chain over k is that of the plain kernel: same bits. Arguments and meaning as in
- * matmul.cl. Grid: (column tiles, row tiles, batch) groups of 256. */
-#include "matmul_finish.clh"
+/* Matrix product for GPUs: a group computes QN_TM x QN_TN elements, QN_RM x QN_RN an item, through
+ * two buffers of local memory: while one slice of k is multiplied, the next is on its way to
+ * registers, and goes to the other buffer after it; one barrier a slice. The chain over k is that
+ * of the plain kernel: same bits. Arguments and meaning as in matmul.cl; grid: (column tiles, row
+ * tiles, batch).
+ *
+ * A slice lies in local memory by k: line k holds a(m, k) for the rows of the tile (b: its columns)
+ * as float4. Item (ti, tj) = (item / (QN_TN / QN_RN), item % (QN_TN / QN_RN)) has the rows 4 ti + c
+ * + h QN_TM 4 / QN_RM and the columns 4 tj + c + g QN_TN 4 / QN_RN, c < 4, so that neighbours read
+ * neighbouring float4.
+ *
+ * Meaning: QN_A_TURNED  0: a is stored along k, 1: along m;  QN_B_TURNED  0: along n, 1: along k
+ * Tuning:  QN_TM, QN_TN 64 or 128, QN_RM, QN_RN 4 or 8, QN_DEPTH 8 or 16 */
+#define QN_W 4
+#include "activation.clh"
 
-#define QN_TILE_SIZE 64
+#ifndef QN_TM
+#define QN_TM 64
+#define QN_TN 64
+#define QN_RM 4
+#define QN_RN 4
 #define QN_DEPTH 16
+#endif
+#ifndef QN_A_TURNED
+#define QN_A_TURNED 0
+#endif
+#ifndef QN_B_TURNED
+#define QN_B_TURNED 0
+#endif
+#if QN_TM % 64 || QN_TN % 64 || QN_RM % 4 || QN_RN % 4 || QN_RM > 8 || QN_RN > 8 || QN_DEPTH % 4
+#error "tiles are 64 or 128 wide, 4 or 8 an item, and a multiple of 4 deep"
+#endif
 
-/* Elements past the edge are read as 0 and never stored. */
-inline void qn_fetch(__global const float *x, const ulong step_major, const ulong step_k,
-                     const int major_left, const int k_left, const int item, const bool k_fast,
-                     __local float *tile)
+#define QN_ITEMS (QN_TM / QN_RM * (QN_TN / QN_RN))
+#define QN_ITEM ((int)get_local_id(0))
+/* float4 of a slice that an item fetches; of a line, with one more for the banks */
+#define QN_PARTS(size) ((size)*QN_DEPTH / 4 / QN_ITEMS)
+#define QN_LINE(size) ((size) / 4 + 1)
+#define QN_SPACE(size) (QN_DEPTH * QN_LINE(size))
+#define QN_AQ (QN_RM / 4)
+#define QN_BQ (QN_RN / 4)
+#if QN_TM * QN_DEPTH < 4 * QN_ITEMS || QN_TN * QN_DEPTH < 4 * QN_ITEMS
+#error "an item must fetch at least one float4 of each slice"
+#endif
+
+/* This item's share of a slice: `size` rows (columns), of which `left` are there, along `major`;
+ * k_left of QN_DEPTH along k. along: stored along major, else along k. The rest is 0. */
+inline void qn_fetch(float4 *part, __global const float *x, const ulong step_major,
+                     const ulong step_k, const int size, const int left, const int k_left,
+                     const bool along)
 {
-    for (int t = 0; t < 4; t++) {
-        const int e = item + t * 256;
-        const int k = k_fast ? e % QN_DEPTH : e / QN_TILE_SIZE;
-        const int i = k_fast ? e / QN_DEPTH : e % QN_TILE_SIZE;
-        tile[k * QN_TILE_SIZE + i] =
-            i < major_left && k < k_left ? x[i * step_major + k * step_k] : 0.0f;
+    QN_UNROLL for (int t = 0; t < QN_PARTS(size); t++)
+    {
+        const int e = QN_ITEM + t * QN_ITEMS;
+        const int i = along ? e % (size / 4) * 4 : e / (QN_DEPTH / 4);
+        const int k = along ? e / (size / 4) : e % (QN_DEPTH / 4) * 4;
+        const int count = along ? (k < k_left ? left - i : 0) : (i < left ? k_left - k : 0);
+        part[t] = count > 0 ? QN_LOAD(x + i * step_major + k * step_k, count) : (float4)(0.0f);
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+inline void qn_keep(const float4 *part, __local float4 *tile, const int size, const bool along)
+{
+    QN_UNROLL for (int t = 0; t < QN_PARTS(size); t++)
+    {
+        const int e = QN_ITEM + t * QN_ITEMS;
+        if (along) {
+            tile[e / (size / 4) * QN_LINE(size) + e % (size / 4)] = part[t];
+        } else {
+            const int step = 4 * QN_LINE(size);
+            __local float *to =
+                (__local float *)tile + e % (QN_DEPTH / 4) * 4 * step + e / (QN_DEPTH / 4);
+            to[0] = part[t].x;
+            to[step] = part[t].y;
+            to[2 * step] = part[t].z;
+            to[3 * step] = part[t].w;
+        }
+    }
+}
+
+/* acc[r QN_BQ + g] += a of row r * four columns of b, for one k. */
+inline void qn_step(float4 *acc, __local const float4 *a, __local const float4 *b)
+{
+    float4 columns[QN_BQ];
+    QN_UNROLL for (int g = 0; g < QN_BQ; g++) columns[g] = b[g * (QN_TN / QN_RN)];
+    QN_UNROLL for (int h = 0; h < QN_AQ; h++)
+    {
+        const float4 rows = a[h * (QN_TM / QN_RM)];
+        QN_UNROLL for (int g = 0; g < QN_BQ; g++)
+        {
+            float4 *at = acc + 4 * h * QN_BQ + g;
+            at[0] = QN_FMA((float4)(rows.x), columns[g], at[0]);
+            at[QN_BQ] = QN_FMA((float4)(rows.y), columns[g], at[QN_BQ]);
+            at[2 * QN_BQ] = QN_FMA((float4)(rows.z), columns[g], at[2 * QN_BQ]);
+            at[3 * QN_BQ] = QN_FMA((float4)(rows.w), columns[g], at[3 * QN_BQ]);
+        }
+    }
+}
+
+inline int qn_row(const int r)
+{
+    return (QN_ITEM / (QN_TN / QN_RN) + r / 4 * (QN_TM / QN_RM)) * 4 + r % 4;
+}
+
+inline int qn_column(const int g)
+{
+    return (QN_ITEM % (QN_TN / QN_RN) + g * (QN_TN / QN_RN)) * 4;
+}
+
+/* y = act(sum + bias), pre = sum + bias: four columns from n on, `count` of which are there. */
+inline void qn_finish(float4 sum, __global float *y, __global float *pre,
+                      __global const float *bias, const int n, const int count)
+{
+#if QN_BIAS
+    sum = sum + QN_LOAD(bias + n, count);
+#endif
+#if QN_PRE
+    QN_STORE(sum, pre + n, count);
+#endif
+    sum = qn_activate(sum);
+    QN_STORE(sum, y + n, count);
+}
+
+__kernel __attribute__((reqd_work_group_size(QN_ITEMS, 1, 1))) void
 matmul_tile(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, b),
             QN_IN(float, bias), QN_IN(float, c), const int rows, const int cols, const int k_total,
             const ulong a_row, const ulong a_col, const ulong b_row, const ulong b_col,
             const ulong a_batch, const ulong b_batch, const ulong y_batch)
 {
-    __local float tile_a[2][QN_DEPTH * QN_TILE_SIZE];
-    __local float tile_b[2][QN_DEPTH * QN_TILE_SIZE];
-    const int item = (int)get_local_id(0);
-    const int m0 = (int)get_group_id(1) * QN_TILE_SIZE, n0 = (int)get_group_id(0) * QN_TILE_SIZE;
-    const int ti = item / 16 * 4, tj = item % 16 * 4;
-    const ulong batch = get_group_id(2);
+    __local float4 tile_a[2][QN_SPACE(QN_TM)], tile_b[2][QN_SPACE(QN_TN)];
+    const int m0 = (int)get_group_id(1) * QN_TM, n0 = (int)get_group_id(0) * QN_TN;
+    const ulong batch = get_group_id(2), line0 = batch * y_batch + (ulong)m0 * cols;
     __global const float *pa = QN_AT(a) + batch * a_batch + m0 * a_row;
     __global const float *pb = QN_AT(b) + batch * b_batch + n0 * b_col;
-    float acc[4][4];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) {
-            const int m = m0 + ti + i, n = n0 + tj + j;
-            acc[i][j] = QN_FROM_C && m < rows && n < cols
-                            ? QN_AT(c)[batch * y_batch + (ulong)m * cols + n]
-                            : 0.0f;
-        }
-    const int slices = (k_total + QN_DEPTH - 1) / QN_DEPTH;
+    float4 acc[QN_RM * QN_BQ], part_a[QN_PARTS(QN_TM)], part_b[QN_PARTS(QN_TN)];
+    QN_UNROLL for (int i = 0; i < QN_RM * QN_BQ; i++)
+    {
+        acc[i] = (float4)(0.0f);
+#if QN_FROM_C
+        const int m = qn_row(i / QN_BQ), n = n0 + qn_column(i % QN_BQ), count = min(4, cols - n);
+        if (m0 + m < rows && count > 0)
+            acc[i] = QN_LOAD(QN_AT(c) + line0 + (ulong)m * cols + n, count);
+#endif
+    }
+    const int first_row = qn_row(0) / 4, first_column = qn_column(0) / 4;
+    const int slices = (k_total + QN_DEPTH - 1) / QN_DEPTH, whole = k_total / QN_DEPTH;
     if (slices > 0) {
-        qn_fetch(pa, a_row, a_col, rows - m0, k_total, item, a_col == 1, tile_a[0]);
-        qn_fetch(pb, b_col, b_row, cols - n0, k_total, item, b_row == 1, tile_b[0]);
+        qn_fetch(part_a, pa, a_row, a_col, QN_TM, rows - m0, k_total, QN_A_TURNED);
+        qn_fetch(part_b, pb, b_col, b_row, QN_TN, cols - n0, k_total, !QN_B_TURNED);
+        qn_keep(part_a, tile_a[0], QN_TM, QN_A_TURNED);
+        qn_keep(part_b, tile_b[0], QN_TN, !QN_B_TURNED);
     }
-    for (int s = 0; s < slices; s++) {
-        const int k0 = s * QN_DEPTH, now = s & 1;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int s = 0; s < whole; s++) {
+        const int now = s & 1, k_left = k_total - (s + 1) * QN_DEPTH;
+        pa += QN_DEPTH * a_col;
+        pb += QN_DEPTH * b_row;
+        if (k_left > 0) {
+            qn_fetch(part_a, pa, a_row, a_col, QN_TM, rows - m0, k_left, QN_A_TURNED);
+            qn_fetch(part_b, pb, b_col, b_row, QN_TN, cols - n0, k_left, !QN_B_TURNED);
+        }
+        QN_UNROLL for (int k = 0; k < QN_DEPTH; k++)
+            qn_step(acc, tile_a[now] + k * QN_LINE(QN_TM) + first_row,
+                    tile_b[now] + k * QN_LINE(QN_TN) + first_column);
+        if (k_left > 0) {
+            qn_keep(part_a, tile_a[1 - now], QN_TM, QN_A_TURNED);
+            qn_keep(part_b, tile_b[1 - now], QN_TN, !QN_B_TURNED);
+        }
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (s + 1 < slices) {
-            const int k1 = k0 + QN_DEPTH;
-            qn_fetch(pa + k1 * a_col, a_row, a_col, rows - m0, k_total - k1, item, a_col == 1,
-                     tile_a[1 - now]);
-            qn_fetch(pb + k1 * b_row, b_col, b_row, cols - n0, k_total - k1, item, b_row == 1,
-                     tile_b[1 - now]);
-        }
-        const int depth = min(QN_DEPTH, k_total - k0);
-        for (int k = 0; k < depth; k++)
-            for (int i = 0; i < 4; i++)
-                for (int j = 0; j < 4; j++)
-                    acc[i][j] = QN_FMA(tile_a[now][k * QN_TILE_SIZE + ti + i],
-                                       tile_b[now][k * QN_TILE_SIZE + tj + j], acc[i][j]);
     }
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) {
-            const int m = m0 + ti + i, n = n0 + tj + j;
-            if (m >= rows || n >= cols) continue;
-            const ulong at = batch * y_batch + (ulong)m * cols + n;
-            qn_finish_element(acc[i][j], QN_AT(y), QN_AT(pre), QN_AT(bias), n, at);
-        }
+    for (int k = 0; k < k_total - whole * QN_DEPTH; k++) /* the rest of a slice that is not whole */
+        qn_step(acc, tile_a[whole & 1] + k * QN_LINE(QN_TM) + first_row,
+                tile_b[whole & 1] + k * QN_LINE(QN_TN) + first_column);
+    QN_UNROLL for (int i = 0; i < QN_RM * QN_BQ; i++)
+    {
+        const int m = qn_row(i / QN_BQ), n = n0 + qn_column(i % QN_BQ), count = min(4, cols - n);
+        const ulong line = line0 + (ulong)m * cols;
+        if (m0 + m < rows && count > 0)
+            qn_finish(acc[i], QN_AT(y) + line, QN_AT(pre) + line, QN_AT(bias), n, count);
+    }
 }

@@ -119,18 +119,70 @@ static qn_status fwd_plain(qn_exec *exec, const qn_call *call)
     return qn__exec_run(exec, 3, groups, local);
 }
 
+/* Tiles a group: rows, columns, items, slices of k. */
+enum { TILE_ROWS, TILE_COLS, TILE_ITEMS, TILE_DEPTH };
+static const qn_setting tile_settings[] = {
+    {"64x64", {64, 64, 256, 16}, "-DQN_TM=64 -DQN_TN=64 -DQN_RM=4 -DQN_RN=4 -DQN_DEPTH=16"},
+    {"64x64r8", {64, 64, 64, 8}, "-DQN_TM=64 -DQN_TN=64 -DQN_RM=8 -DQN_RN=8 -DQN_DEPTH=8"},
+    {"128x64", {128, 64, 128, 16}, "-DQN_TM=128 -DQN_TN=64 -DQN_RM=8 -DQN_RN=8 -DQN_DEPTH=16"},
+    {"64x128", {64, 128, 128, 16}, "-DQN_TM=64 -DQN_TN=128 -DQN_RM=8 -DQN_RN=8 -DQN_DEPTH=16"},
+    {"128x128", {128, 128, 256, 8}, "-DQN_TM=128 -DQN_TN=128 -DQN_RM=8 -DQN_RN=8 -DQN_DEPTH=8"},
+    {"128x128d16",
+     {128, 128, 256, 16},
+     "-DQN_TM=128 -DQN_TN=128 -DQN_RM=8 -DQN_RN=8 -DQN_DEPTH=16"},
+    {0},
+};
+
+static uint64_t tile_bytes(const int32_t *knob)
+{
+    return 2 * 4 * (uint64_t)knob[TILE_DEPTH] *
+           (uint64_t)(knob[TILE_ROWS] + knob[TILE_COLS] + 2 * 4);
+}
+
+static const char *refuse_tile(const qn_call *call)
+{
+    const char *why = qn__refuse_tile(call);
+    if (why) return why;
+    return tile_bytes(tile_settings[0].knob) > call->caps->local_bytes
+               ? "the device has too little local memory"
+               : NULL;
+}
+
+static const char *refuse_tile_setting(const qn_call *call, int setting)
+{
+    product p = describe(call);
+    const int32_t *knob = tile_settings[setting].knob;
+    if (knob[TILE_ROWS] > 64 && p.m <= 64) return "there are fewer rows than a tile has";
+    if (knob[TILE_COLS] > 64 && p.n <= 64) return "there are fewer columns than a tile has";
+    if (tile_bytes(knob) > call->caps->local_bytes) return "the device has too little local memory";
+    return NULL;
+}
+
+/* Tiles of 128 read each operand half as often; those of 64 keep more of the device busy. */
+static int tile_preset(const qn_call *call)
+{
+    product p = describe(call);
+    int64_t groups = qn__ceil_div(p.m, 128) * qn__ceil_div(p.n, 128) * p.batch;
+    const int large = 4;
+    return groups >= 2 * (int64_t)call->caps->compute_units && !refuse_tile_setting(call, large)
+               ? large
+               : 0;
+}
+
 static qn_status fwd_tile(qn_exec *exec, const qn_call *call)
 {
     product p = describe(call);
+    const int32_t *knob = tile_settings[call->setting].knob;
     char options[128];
     epilogue(call, options, sizeof options);
-    qn__exec_begin(exec, call, "matmul_tile", "%s", options);
+    qn__exec_begin(exec, call, "matmul_tile", "-DQN_A_TURNED=%d -DQN_B_TURNED=%d %s", p.a_col != 1,
+                   p.b_col != 1, options);
     add_tensors(exec, call, &call->in[A], &call->in[B]);
     qn__exec_i32(exec, p.m);
     add_strides(exec, &p);
-    size_t groups[3] = {(size_t)qn__ceil_div(p.n, 64), (size_t)qn__ceil_div(p.m, 64),
-                        (size_t)p.batch};
-    size_t local[3] = {256, 1, 1};
+    size_t groups[3] = {(size_t)qn__ceil_div(p.n, knob[TILE_COLS]),
+                        (size_t)qn__ceil_div(p.m, knob[TILE_ROWS]), (size_t)p.batch};
+    size_t local[3] = {(size_t)knob[TILE_ITEMS], 1, 1};
     return qn__exec_run(exec, 3, groups, local);
 }
 
@@ -464,7 +516,13 @@ const qn_op qn__op_matmul = {
                                       .scratch = scratch_wide,
                                       .settings = wide_settings,
                                       .refuse_setting = refuse_wide_setting},
-                                     {"tile", QN_TILE, QN_CHAIN, qn__refuse_tile, NULL},
+                                     {.name = "tile",
+                                      .family = QN_TILE,
+                                      .order = QN_CHAIN,
+                                      .refuse = refuse_tile,
+                                      .settings = tile_settings,
+                                      .preset = tile_preset,
+                                      .refuse_setting = refuse_tile_setting},
                                      {"clblast", QN_CLBLAST, QN_OWN, refuse_clblast, NULL, true},
                                      {"plain", QN_PLAIN, QN_CHAIN, qn__refuse_never, NULL},
                                      {0}},
