@@ -1,5 +1,5 @@
-/* The loss curve: its points, and an SVG file. */
-#include "shell.h"
+/* Points, the range they fill, and round numbers in it. */
+#include "chart.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 bool qn__points_add(qn_points *points, double x, double y)
 {
-    if (!isfinite(x) || !isfinite(y)) return true;
+    if (!(fabs(x) <= 1e18) || !(fabs(y) <= 1e18)) return true;
     if (points->count == points->room) {
         int room = points->room ? points->room * 2 : 256;
         double *xs = realloc(points->x, sizeof *xs * (size_t)room);
@@ -22,33 +22,56 @@ bool qn__points_add(qn_points *points, double x, double y)
     return true;
 }
 
-/* A running mean over about a fortieth of the run; over less at first, where the loss falls fast.
- */
-bool qn__chart_smooth(qn_chart *chart)
+void qn__points_free(qn_points *points)
 {
-    double mean = 0;
-    chart->smooth.count = 0;
-    for (int i = 0; i < chart->train.count; i++) {
-        double steps = fmin(chart->train.count / 40.0, 1 + i / 10.0);
-        mean += (chart->train.y[i] - mean) / fmax(steps, 1);
-        if (!qn__points_add(&chart->smooth, chart->train.x[i], mean)) return false;
+    free(points->x);
+    free(points->y);
+    *points = (qn_points){0};
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* One sum that moves along: what enters is added, what leaves is taken off. At the start, where the
+ * curve is steep, as many on both sides; at the end, where it is not, as many as there are. */
+bool qn__points_smooth(const qn_points *points, qn_points *smooth)
+{
+    int n = points->count, from = 0, to = 0; /* the sum is of [from, to) */
+    long double sum = 0;                     /* of values that go again, it must not keep a trace */
+    smooth->count = 0;
+    for (int i = 0; i < n; i++) {
+        int side = least(n / 50, i);
+        while (to < n && to < i + side + 1) sum += (long double)points->y[to++];
+        while (from < i - side) sum -= (long double)points->y[from++];
+        if (!qn__points_add(smooth, points->x[i], (double)(sum / (to - from)))) return false;
     }
     return true;
 }
 
-void qn__chart_free(qn_chart *chart)
+static int by_value(const void *a, const void *b)
 {
-    qn_points *all[] = {&chart->train, &chart->smooth, &chart->val};
-    for (int i = 0; i < 3; i++) {
-        free(all[i]->x);
-        free(all[i]->y);
-        *all[i] = (qn_points){0};
-    }
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double qn__points_median(const qn_points *points)
+{
+    if (points->count == 0) return NAN;
+    size_t n = (size_t)points->count;
+    double *sorted = malloc(n * sizeof *sorted), median = NAN;
+    if (!sorted) return NAN;
+    memcpy(sorted, points->y, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_value);
+    median = sorted[n / 2];
+    free(sorted);
+    return median;
 }
 
 static void widen(qn_range *range, const qn_points *points)
 {
-    for (int i = 0; i < points->count; i++) {
+    for (int i = 0; points && i < points->count; i++) {
         range->x0 = fmin(range->x0, points->x[i]);
         range->x1 = fmax(range->x1, points->x[i]);
         range->y0 = fmin(range->y0, points->y[i]);
@@ -56,17 +79,26 @@ static void widen(qn_range *range, const qn_points *points)
     }
 }
 
-qn_range qn__chart_range(const qn_chart *chart)
+qn_range qn__range_of(const qn_points *one, const qn_points *other, bool from_zero)
 {
-    qn_range range = {INFINITY, -INFINITY, INFINITY, -INFINITY};
-    widen(&range, &chart->train);
-    widen(&range, &chart->val);
-    if (!isfinite(range.x0)) range = (qn_range){0, 1, 0, 1};
-    if (range.x1 <= range.x0) range.x1 = range.x0 + 1;
-    if (range.y1 <= range.y0) range.y1 = range.y0 + 1;
-    range.log_y = range.y0 > 0 && range.y1 > 4 * range.y0;
-    double low = qn__range_value(&range, -0.03), high = qn__range_value(&range, 1.03);
-    range.y0 = low;
+    qn_range range = {INFINITY, -INFINITY, INFINITY, -INFINITY, false};
+    widen(&range, one);
+    widen(&range, other);
+    if (!isfinite(range.x0)) range = (qn_range){0, 1, 0, 1, false};
+    if (!(range.x1 - range.x0 > 1e-9 * fabs(range.x1))) {
+        double some = fmax(1, 1e-6 * fabs(range.x1));
+        range.x0 -= some / 2;
+        range.x1 += some / 2;
+    }
+    if (from_zero) range.y0 = fmin(range.y0, 0);
+    if (!(range.y1 - range.y0 > 1e-6 * fabs(range.y1))) {
+        double some = range.y1 == 0 ? 1 : 0.1 * fabs(range.y1);
+        if (!from_zero) range.y0 -= some;
+        range.y1 += some;
+    }
+    range.log_y = !from_zero && range.y0 > 0 && range.y1 > 4 * range.y0;
+    double low = qn__range_value(&range, -0.03), high = qn__range_value(&range, 1.05);
+    if (!from_zero) range.y0 = low;
     range.y1 = high;
     return range;
 }
@@ -83,116 +115,59 @@ double qn__range_value(const qn_range *range, double height)
     return range->y0 + height * (range->y1 - range->y0);
 }
 
-double qn__tick_step(double span, int parts)
+/* ---- round numbers ---- */
+
+/* The smallest of 1, 2, 2.5, 5 times a power of ten that cuts `span` into at most `parts`. */
+static double round_step(double span, int parts)
 {
+    static const double rounds[] = {1, 2, 2.5, 5};
     double step = pow(10, floor(log10(span / parts)));
-    static const double rounds[] = {1, 2, 2.5, 5, 10};
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 4; i++)
         if (span / (step * rounds[i]) <= parts) return step * rounds[i];
     return step * 10;
 }
 
-/* ---- SVG ---- */
-
-enum { WIDTH = 760, HEIGHT = 420, LEFT = 64, RIGHT = 20, TOP = 40, BOTTOM = 48 };
-
-static double to_x(const qn_range *range, double x)
+static int even_ticks(double low, double high, double step, double *ticks, int room)
 {
-    return LEFT + (x - range->x0) / (range->x1 - range->x0) * (WIDTH - LEFT - RIGHT);
-}
-
-static double to_y(const qn_range *range, double y)
-{
-    return HEIGHT - BOTTOM - qn__range_height(range, y) * (HEIGHT - TOP - BOTTOM);
-}
-
-static void svg_line(FILE *out, const qn_range *range, const qn_points *points, const char *style)
-{
-    if (points->count == 0) return;
-    fprintf(out, "<polyline fill=\"none\" %s points=\"", style);
-    int stride = 1 + points->count / 2000; /* more than the eye sees, less than a viewer minds */
-    for (int i = 0; i < points->count; i++)
-        if (i % stride == 0 || i == points->count - 1)
-            fprintf(out, "%.1f,%.1f ", to_x(range, points->x[i]), to_y(range, points->y[i]));
-    fprintf(out, "\"/>\n");
-}
-
-static void svg_tick(FILE *out, const qn_range *range, double y)
-{
-    if (y < range->y0 || y > range->y1) return;
-    fprintf(out,
-            "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#dddddd\"/>"
-            "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.10g</text>\n",
-            LEFT, WIDTH - RIGHT, to_y(range, y), to_y(range, y), LEFT - 8, to_y(range, y) + 4, y);
-}
-
-static void svg_ticks(FILE *out, const qn_range *range)
-{
-    static const double rounds[] = {1, 1.5, 2, 3, 4, 5, 7};
-    double step = qn__tick_step(range->y1 - range->y0, 8);
-    if (!range->log_y) {
-        for (double k = ceil(range->y0 / step); k * step <= range->y1; k++)
-            svg_tick(out, range, k * step);
-        return;
+    double first = ceil(low / step - 1e-9);
+    int count = 0;
+    for (int i = 0; i < room; i++) {
+        double tick = (first + i) * step;
+        if (tick > high) break;
+        ticks[count++] = tick;
     }
-    for (double ten = floor(log10(range->y0)); ten <= log10(range->y1); ten++)
-        for (int i = 0; i < 7; i++) svg_tick(out, range, rounds[i] * pow(10, ten));
+    return count;
 }
 
-static void svg_axes(FILE *out, const qn_range *range)
+int qn__range_ticks_x(const qn_range *range, int wanted, double *ticks, int room)
 {
-    svg_ticks(out, range);
-    double step = qn__tick_step(range->x1 - range->x0, 8);
-    for (double x = ceil(range->x0 / step) * step; x <= range->x1; x += step)
-        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.10g</text>\n",
-                to_x(range, x), HEIGHT - BOTTOM + 18, x);
-    fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">step</text>\n",
-            (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10);
+    double step = fmax(1, ceil(round_step(range->x1 - range->x0, wanted))); /* whole steps */
+    return even_ticks(range->x0, range->x1, step, ticks, room);
 }
 
-static void svg_title(FILE *out, const char *title)
+/* Many decades: powers of ten, or of more; few: the finest set of mantissas that is not too many.
+ */
+int qn__range_ticks_y(const qn_range *range, int wanted, double *ticks, int room)
 {
-    fprintf(out, "<text x=\"%d\" y=\"24\" font-size=\"15\">", LEFT);
-    for (; *title; title++) {
-        if (*title == '<') fputs("&lt;", out);
-        else if (*title == '&') fputs("&amp;", out);
-        else if ((unsigned char)*title >= ' ') fputc(*title, out);
-    }
-    fputs("</text>\n", out);
-}
-
-int qn__chart_svg(const qn_chart *chart, const char *path)
-{
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *out = open_memstream(&text, &bytes);
-    if (!out) return qn__say_error(QN_EXIT_OS, "out of memory");
-    qn_range range = qn__chart_range(chart);
-    fprintf(out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d "
-            "%d\" "
-            "font-family=\"sans-serif\" font-size=\"12\" fill=\"#333333\">\n<rect width=\"%d\" "
-            "height=\"%d\" "
-            "fill=\"#ffffff\"/>\n",
-            WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH, HEIGHT);
-    svg_title(out, chart->title);
-    svg_axes(out, &range);
-    svg_line(out, &range, &chart->train, "stroke=\"#a9c7e8\" stroke-width=\"1\"");
-    svg_line(out, &range, &chart->smooth, "stroke=\"#1f5fa8\" stroke-width=\"2\"");
-    svg_line(out, &range, &chart->val, "stroke=\"#d9622b\" stroke-width=\"2\"");
-    for (int i = 0; i < chart->val.count; i++)
-        fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"#d9622b\"/>\n",
-                to_x(&range, chart->val.x[i]), to_y(&range, chart->val.y[i]));
-    fprintf(out, "<text x=\"%d\" y=\"24\" text-anchor=\"end\" fill=\"#1f5fa8\">training</text>\n",
-            WIDTH - RIGHT - (chart->val.count ? 80 : 0));
-    if (chart->val.count)
-        fprintf(out,
-                "<text x=\"%d\" y=\"24\" text-anchor=\"end\" fill=\"#d9622b\">validation</text>\n",
-                WIDTH - RIGHT);
-    fprintf(out, "</svg>\n");
-    bool good = fclose(out) == 0 && text;
-    int code =
-        good ? qn__write_file(path, text, bytes) : qn__say_error(QN_EXIT_OS, "out of memory");
-    free(text);
-    return code;
+    static const double sets[][10] = {{1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8},
+                                      {1, 1.5, 2, 3, 4, 5, 7},
+                                      {1, 2, 3, 5},
+                                      {1, 2, 5},
+                                      {1, 3},
+                                      {1}};
+    static const int sizes[] = {10, 7, 4, 3, 2, 1};
+    if (!range->log_y)
+        return even_ticks(range->y0, range->y1, round_step(range->y1 - range->y0, wanted), ticks,
+                          room);
+    double low = floor(log10(range->y0)), high = ceil(log10(range->y1));
+    double decades = fmax(log10(range->y1 / range->y0), 0.1);
+    int set = 0, count = 0, every = 1;
+    while (set < 5 && decades * sizes[set] > wanted) set++;
+    if (set == 5) every = (int)ceil(decades / wanted);
+    for (int ten = (int)low; ten <= (int)high; ten++)
+        for (int i = 0; i < sizes[set] && ten % every == 0; i++) {
+            double tick = sets[set][i] * pow(10, ten);
+            if (tick >= range->y0 && tick <= range->y1 && count < room) ticks[count++] = tick;
+        }
+    return count;
 }

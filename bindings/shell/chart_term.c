@@ -1,5 +1,5 @@
 /* The loss curve in a terminal: braille characters are 2 x 4 dots each. */
-#include "shell.h"
+#include "chart.h"
 
 #include <langinfo.h>
 #include <math.h>
@@ -71,21 +71,22 @@ static void print_row(const canvas *c, FILE *out, int row, bool colour, bool uni
     fputs(colour && shown >= 0 ? "\033[0m\n" : "\n", out);
 }
 
-void qn__chart_term(const qn_chart *chart, FILE *out, int columns)
+void qn__chart_term(const qn_history *history, const char *title, FILE *out, int columns)
 {
-    canvas c = {.columns = columns - LABEL - 1, .range = qn__chart_range(chart)};
+    canvas c = {.columns = columns - LABEL - 1,
+                .range = qn__range_of(&history->loss, &history->val, false)};
     if (c.columns > 100) c.columns = 100;
-    if (c.columns < 16 || chart->train.count < 2) return;
+    if (c.columns < 16 || history->loss.count < 2) return;
     size_t cells = (size_t)ROWS * (size_t)c.columns;
     c.dots = calloc(cells, 1);
     c.val = calloc(cells, 1);
     if (c.dots && c.val) {
         bool colour = isatty(fileno(out)) && !getenv("NO_COLOR");
         bool unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-        put_curve(&c, &chart->smooth, false);
-        put_curve(&c, &chart->val, true);
-        fprintf(out, "%*s %s%s\n", LABEL - 1, "", chart->title,
-                chart->val.count && colour
+        put_curve(&c, &history->smooth, false);
+        put_curve(&c, &history->val, true);
+        fprintf(out, "%*s %s%s\n", LABEL - 1, "", title,
+                history->val.count && colour
                     ? "  (\033[36mtraining\033[0m, \033[33mvalidation\033[0m)"
                     : "");
         for (int row = 0; row < ROWS; row++) print_row(&c, out, row, colour, unicode);

@@ -17,6 +17,8 @@
         "quernel generate --model model --prompt \"Once upon a time\" --tokens 200")               \
     ROW(eval, "mean loss, perplexity and bits per byte on a text",                                 \
         "--model PATH --text FILE [flags]", "quernel eval --model model --text held-out.txt")      \
+    ROW(report, "the pages of a run: report.html and loss.svg, from what lies in its folder",      \
+        "--run DIR [--json]", "quernel report --run model")                                        \
     ROW(plan, "memory and time of a run, before spending them",                                    \
         "(the flags of train) [--device-record FILE]",                                             \
         "quernel plan --text stories.txt --tokenizer bpe:1024 --arch llama --layers 4 "            \

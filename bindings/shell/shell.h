@@ -107,38 +107,6 @@ void qn__log_start(bool verbose);
  * stop. */
 bool qn__work(void *user, const char *what, int64_t done, int64_t total);
 
-/* ---- charts (chart.c, chart_term.c) ---- */
-
-typedef struct qn_points {
-    double *x, *y;
-    int count, room;
-} qn_points;
-
-typedef struct qn_chart {
-    const char *title;
-    qn_points train, smooth, val; /* qn__chart_smooth fills smooth */
-} qn_chart;
-
-typedef struct qn_range {
-    double x0, x1, y0, y1;
-    bool log_y; /* a long way down: equal ratios are equal heights */
-} qn_range;
-
-/* Values that are not finite are left out. false: out of memory. */
-bool qn__points_add(qn_points *points, double x, double y);
-bool qn__chart_smooth(qn_chart *chart);
-void qn__chart_free(qn_chart *chart);
-qn_range qn__chart_range(const qn_chart *chart);
-/* Where y lies between y0 (0) and y1 (1), and back. */
-double qn__range_height(const qn_range *range, double y);
-double qn__range_value(const qn_range *range, double height);
-/* A round step that cuts `span` into about `parts`. */
-double qn__tick_step(double span, int parts);
-/* Whole file or none. Exit code or QN_GO_ON. */
-int qn__chart_svg(const qn_chart *chart, const char *path);
-/* In braille dots. */
-void qn__chart_term(const qn_chart *chart, FILE *out, int columns);
-
 /* ---- signals (signals.c) ---- */
 
 /* The first SIGINT or SIGTERM sets a flag, the second kills. SIGUSR1 sets another. Call again when
@@ -159,11 +127,6 @@ int qn__read_stream(FILE *file, const char *name, char **data, size_t *bytes);
 int qn__write_file(const char *path, const char *data, size_t bytes);
 bool qn__is_folder(const char *path);
 
-/* ---- metrics (metrics.c) ---- */
-
-/* The curve in a metrics.jsonl. Exit code or QN_GO_ON. */
-int qn__metrics_chart(const char *path, qn_chart *chart);
-
 /* ---- train keys as flags (train_flags.c) ---- */
 
 /* `own` rows, then one for each key that they do not have. The table lives as long as the process.
@@ -171,6 +134,8 @@ int qn__metrics_chart(const char *path, qn_chart *chart);
 const qn_flag *qn__train_flags(const qn_flag *own);
 /* Set the keys that were given, --config first. */
 int qn__train_options(const qn_args *args, qn_train_options **options);
+/* The command line that sets what differs from the defaults in a train.json, quoted for a shell. */
+void qn__train_command(const json_t *keys, FILE *out);
 
 /* ---- opening things ---- */
 

@@ -1,9 +1,10 @@
 /* quernel train: text in; a model folder, a loss curve and what to type next out. */
-#include "shell.h"
+#include "chart.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 int qn__train(const qn_command *self, int argc, char **argv);
 
@@ -19,10 +20,19 @@ static const qn_flag own_flags[] = {
 typedef struct run {
     const char *folder;
     bool json, quiet, profile;
-    FILE *out; /* for people: standard output, or with --json standard error */
     qn_trainer *trainer;
+    FILE *out;                   /* for people: standard output, or with --json standard error */
+    double pages_at, pages_took; /* seconds: when written last, and how long it took */
+    bool stale;                  /* they could not be written */
     qn_step_info last;
 } run;
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static void show_step(const run *r, const qn_step_info *info)
 {
@@ -50,6 +60,35 @@ static void save_now(run *r)
     if (r->last.saved && !r->quiet) qn__note("step %lld saved", (long long)r->last.step);
 }
 
+/* The pages, from all that the folder holds. */
+static int write_pages(run *r, bool show)
+{
+    char title[256], path[4096];
+    qn_history history;
+    double begin = now_seconds();
+    snprintf(title, sizeof title, "loss of %s", r->folder);
+    if ((size_t)snprintf(path, sizeof path, "%s/metrics.jsonl", r->folder) >= sizeof path)
+        return QN_GO_ON;
+    int code = qn__history_read(path, &history);
+    if (code == QN_GO_ON && show) qn__chart_term(&history, title, r->out, qn__term_columns());
+    if (code == QN_GO_ON) code = qn__write_pages(r->folder, &history);
+    if (code == QN_GO_ON && show)
+        fprintf(r->out, "curve:  %s/loss.svg\nreport: %s/report.html\n", r->folder, r->folder);
+    qn__history_free(&history);
+    r->pages_at = now_seconds();
+    r->pages_took = r->pages_at - begin;
+    return code;
+}
+
+/* At validations, so that a run can be watched; never more than a fiftieth of its time. */
+static void refresh_pages(run *r, const qn_step_info *info)
+{
+    double since = now_seconds() - r->pages_at;
+    if (!isfinite(info->val_loss) || info->step >= info->steps || r->stale) return;
+    if (since < 5 || since < 50 * r->pages_took) return;
+    r->stale = write_pages(r, false) != QN_GO_ON; /* said once */
+}
+
 static bool on_step(void *user, const qn_step_info *info)
 {
     run *r = user;
@@ -64,22 +103,8 @@ static bool on_step(void *user, const qn_step_info *info)
         qn_free(line);
     }
     show_step(r, info);
+    refresh_pages(r, info);
     return !qn__stop_asked();
-}
-
-static int show_curve(run *r)
-{
-    char title[256], path[4096];
-    qn_chart chart = {.title = title};
-    snprintf(title, sizeof title, "loss of %s", r->folder);
-    snprintf(path, sizeof path, "%s/metrics.jsonl", r->folder);
-    int code = qn__metrics_chart(path, &chart);
-    snprintf(path, sizeof path, "%s/loss.svg", r->folder);
-    if (code == QN_GO_ON && !r->quiet) qn__chart_term(&chart, r->out, qn__term_columns());
-    if (code == QN_GO_ON) code = qn__chart_svg(&chart, path);
-    if (code == QN_GO_ON && !r->quiet) fprintf(r->out, "curve: %s\n", path);
-    qn__chart_free(&chart);
-    return code == QN_GO_ON ? QN_EXIT_OK : code;
 }
 
 static int show_profile(const run *r, qn_trainer *trainer)
@@ -102,7 +127,12 @@ static int finish(run *r, qn_trainer *trainer, qn_status status)
     qn__progress_end(status == QN_OK && !r->quiet);
     int code = status == QN_OK || status == QN_INTERRUPTED ? QN_EXIT_OK : qn__say_status(status);
     if (r->last.step > 0 && code == QN_EXIT_OK && r->profile) code = show_profile(r, trainer);
-    if (r->last.step > 0 && code == QN_EXIT_OK) code = show_curve(r);
+    if (r->last.step > 0 && code == QN_EXIT_OK) {
+        code = write_pages(r, !r->quiet);
+        if (code == QN_GO_ON) code = QN_EXIT_OK;
+    } else if (r->last.step > 0 && status == QN_NON_FINITE) {
+        (void)write_pages(r, false);
+    }
     if (code != QN_EXIT_OK) return code;
     const char *folder = qn__text_quoted(r->folder);
     if (status == QN_INTERRUPTED)

@@ -78,3 +78,42 @@ int qn__train_options(const qn_args *args, qn_train_options **options)
     qn_train_options_destroy(options);
     return code;
 }
+
+/* What a flag would be given to set this value; "" when it is the default or of the wrong type. */
+static const char *value_text(const qn_option_info *info, const json_t *value, char *text,
+                              size_t bytes)
+{
+    const char *fallback = info->fallback ? info->fallback : "";
+    if (json_is_string(value)) {
+        const char *word = json_string_value(value);
+        return strcmp(word, fallback) != 0 ? word : "";
+    }
+    if (json_is_integer(value)) {
+        snprintf(text, bytes, "%lld", (long long)json_integer_value(value));
+        return strcmp(text, fallback) != 0 ? text : "";
+    }
+    if (!json_is_real(value) || json_real_value(value) == strtod(fallback, NULL)) return "";
+    snprintf(text, bytes, "%.15g", json_real_value(value));
+    if (strtod(text, NULL) != json_real_value(value))
+        snprintf(text, bytes, "%.17g", json_real_value(value));
+    return text;
+}
+
+void qn__train_command(const json_t *keys, FILE *out)
+{
+    const qn_option_info *info;
+    char name[NAME_BYTES], number[64];
+    fputs("quernel train", out);
+    for (int i = 0; (info = qn_train_option(i)); i++) {
+        const json_t *value = json_object_get(keys, info->key);
+        if (strcmp(info->key, "resume") == 0) continue; /* the whole run again */
+        flag_name(info, name);
+        if (is_switch(info)) {
+            if (json_is_boolean(value) && json_is_true(value) != on_by_default(info))
+                fprintf(out, " --%s", name);
+            continue;
+        }
+        const char *word = value_text(info, value, number, sizeof number);
+        if (*word) fprintf(out, " --%s %s", name, qn__text_quoted(word));
+    }
+}
