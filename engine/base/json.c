@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/fs.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,20 @@ qn_status qn__json_parse(const char *text, size_t bytes, const char *origin, jso
         return qn__fail(QN_BAD_DATA, "%s:%d:%d: not valid JSON: %s", origin, error.line,
                         error.column, error.text);
     return QN_OK;
+}
+
+qn_status qn__json_parse_line(const char *text, size_t bytes, const char *path, uint64_t line,
+                              json_t **root)
+{
+    json_error_t error;
+    *root = NULL;
+    if (!depth_fits(text, bytes))
+        return qn__fail(QN_BAD_DATA, "%s:%" PRIu64 ": JSON nested deeper than %d levels", path,
+                        line, MAX_DEPTH);
+    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    if (*root) return QN_OK;
+    return qn__fail(QN_BAD_DATA, "%s:%" PRIu64 ":%d: not valid JSON: %s", path, line, error.column,
+                    error.text);
 }
 
 qn_status qn__json_load(const char *path, json_t **root)

@@ -12,6 +12,9 @@
 /* Parse text; `origin` (a path) is for messages. The caller owns *root: json_decref. */
 qn_status qn__json_parse(const char *text, size_t bytes, const char *origin,
                          json_t **root) QN_MUST_USE;
+/* The same for line `line` of a file that holds a JSON text on each. */
+qn_status qn__json_parse_line(const char *text, size_t bytes, const char *path, uint64_t line,
+                              json_t **root) QN_MUST_USE;
 qn_status qn__json_load(const char *path, json_t **root) QN_MUST_USE;
 /* Written to a temporary name, fsynced, renamed. */
 qn_status qn__json_save(const char *path, const json_t *root) QN_MUST_USE;

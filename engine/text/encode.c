@@ -27,6 +27,7 @@ typedef struct encoder {
     size_t seen_mask, seen_count;
     uint8_t *copy; /* where parts of the text are rewritten; words point into it */
     size_t copy_used;
+    bool goes_on; /* the part at hand continues a text */
 } encoder;
 
 static bool join_ranked(const void *context, const uint8_t *text, const qn__symbol *left,
@@ -182,6 +183,7 @@ static const uint8_t *rewrite(encoder *e, const uint8_t *text, size_t *bytes, bo
     const qn_tokenizer *t = e->t;
     uint8_t *start = e->copy + e->copy_used, *to = start;
     bool wanted = t->prefix == QN__PREFIX_EACH || (t->prefix == QN__PREFIX_FIRST && first);
+    wanted = wanted && !(first && e->goes_on);
     bool marked = t->marks_spaces && *bytes >= 3 && memcmp(text, "\xE2\x96\x81", 3) == 0;
     if (wanted && !(t->prefix_only_if_needed && (text[0] == ' ' || marked))) *to++ = ' ';
     if (!t->marks_spaces) {
@@ -299,7 +301,7 @@ qn_status qn_tokenizer_encode(const qn_tokenizer *tokenizer, const char *text, s
     *ids = NULL;
     *count = 0;
     QN_CHECK(bytes < INT32_MAX, "qn_tokenizer_encode: %zu bytes at once; encode in parts", bytes);
-    encoder e = {.t = tokenizer};
+    encoder e = {.t = tokenizer, .goes_on = flags & QN_ENCODE_GOES_ON};
     const uint8_t *start = (const uint8_t *)(text ? text : "");
     qn_status status = prepare(&e, bytes);
     if (status == QN_OK && (flags & QN_ENCODE_BOS) && tokenizer->bos >= 0)

@@ -60,6 +60,9 @@ size_t qn__token_from_file(qn_tokenizer_kind kind, const char *text, size_t byte
 /* "<0xNN>" gives NN, anything else -1. */
 int qn__token_byte(const char *text, size_t bytes);
 
+/* XXH3 of all that decides which tokens a text becomes; 0: out of memory. */
+uint64_t qn__tokenizer_hash(const qn_tokenizer *tokenizer);
+
 /* One format each. */
 qn_status qn__tokenizer_load_gguf(const char *path, qn_tokenizer **tokenizer) QN_MUST_USE;
 qn_status qn__tokenizer_load_hf(const char *path, qn_tokenizer **tokenizer) QN_MUST_USE;

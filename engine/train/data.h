@@ -4,19 +4,21 @@
 
 #include "train/options.h"
 #include "train/samples.h"
+#include "train/token_file.h"
 
 #include <quernel/text.h>
 
 typedef struct qn_part {
-    int32_t *ids;   /* owned; NULL when in shards */
-    uint64_t *ends; /* owned: of documents */
-    qn_tokens tokens;
+    uint64_t *ends;   /* owned: of documents in shards */
+    qn_tokens tokens; /* its shards, if any, are owned */
     qn_samples samples;
 } qn_part;
 
 typedef struct qn_data {
     qn_tokenizer *tokenizer;
-    qn_part train, val; /* the samples of val are taken in order */
+    qn_token_file files[2]; /* not with shards: of the data, and of the data to validate on */
+    bool cached;            /* the tokens were there already */
+    qn_part train, val;     /* the samples of val are taken in order */
 } qn_data;
 
 /* How the keys packing and shuffle, and the kind of data where they say auto, sample. */

@@ -42,15 +42,15 @@ static uint64_t rooms_take(rooms *r, int64_t room)
 static uint64_t count_pieces(const qn_tokens *tokens, uint64_t context)
 {
     uint64_t pieces = 0;
-    for (uint64_t d = 0, at = 0; d < tokens->documents; at = tokens->ends[d++])
-        pieces += (tokens->ends[d] - at + context - 1) / context;
+    for (uint64_t d = 0, at = 0; d < tokens->documents; at = qn__document_end(tokens, d++))
+        pieces += (qn__document_end(tokens, d) - at + context - 1) / context;
     return pieces;
 }
 
 static void cut(const qn_tokens *tokens, uint64_t context, qn_piece *pieces)
 {
     for (uint64_t d = 0, at = 0; d < tokens->documents; d++)
-        for (uint64_t end = tokens->ends[d]; at < end;) {
+        for (uint64_t end = qn__document_end(tokens, d); at < end;) {
             uint64_t here = end - at < context ? end - at : context;
             *pieces++ = (qn_piece){at, (uint32_t)here, at + here < end};
             at += here;

@@ -84,8 +84,10 @@ QN_API int32_t qn_tokenizer_find(const qn_tokenizer *tokenizer, const char *text
 
 enum {
     QN_ENCODE_BOS = 1,    /* begin with BOS, if there is one */
-    QN_ENCODE_SPECIAL = 2 /* names of control tokens in the text become these tokens; without it
-                             they are ordinary text, as is right for text you do not trust */
+    QN_ENCODE_SPECIAL = 2, /* names of control tokens in the text become these tokens; without it
+                              they are ordinary text, as is right for text you do not trust */
+    QN_ENCODE_GOES_ON = 4  /* the text continues another one: no space is put before it, as some
+                              tokenizers do at the start of a text */
 };
 
 /* The caller frees *ids (NULL when *count is 0). At most 2^31 - 2 bytes a call; time grows as
@@ -97,6 +99,29 @@ QN_API qn_status qn_tokenizer_encode(const qn_tokenizer *tokenizer, const char *
  * frees *text. Any byte sequence may come out; qn_decoder gives valid UTF-8 only. */
 QN_API qn_status qn_tokenizer_decode(const qn_tokenizer *tokenizer, const int32_t *ids,
                                      size_t count, char **text, size_t *bytes) QN_MUST_USE;
+
+/* ---- conversations ---- */
+
+typedef struct qn_message {
+    const char *role;    /* "system", "user", "assistant" or "tool" */
+    const char *content; /* need not end in NUL; names of control tokens in it are ordinary text */
+    size_t bytes;
+} qn_message;
+
+/* A conversation as tokens, in the plain template of training data (that of ChatML):
+ *
+ *   <|im_start|>ROLE\nCONTENT<|im_end|>
+ *
+ * for each message, with one line feed between two. <|im_start|> and <|im_end|> are the control
+ * tokens of these names where the tokenizer has them; otherwise <|im_start|> is ordinary text and a
+ * turn ends with the end-of-text token, or, without one, with "<|im_end|>" as ordinary text.
+ * reply: go on with a line feed and "<|im_start|>assistant\n", so that the model answers. Begins
+ * with BOS where the tokenizer wants it.
+ * *learned (may be NULL) is 1 for tokens of the assistant's contents and the ends of its turns.
+ * The caller frees both. QN_BAD_ARGUMENT: another role. */
+QN_API qn_status qn_chat_encode(const qn_tokenizer *tokenizer, const qn_message *messages,
+                                size_t count, bool reply, int32_t **ids, uint8_t **learned,
+                                size_t *tokens) QN_MUST_USE;
 
 /* Decoding as tokens arrive. What comes out is always whole, valid UTF-8: a character cut between
  * tokens waits for its rest, bytes that can never become a character come out as U+FFFD. */

@@ -1,0 +1,257 @@
+#include "text/document.h"
+
+#include "base/check.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+void qn__document_clear(qn__document *d)
+{
+    d->count = 0;
+    d->plain = d->end_learned = false;
+}
+
+qn_status qn__document_add(qn__document *d, qn__span span)
+{
+    QN__GROW(d->span, &d->capacity, d->count + 1);
+    d->span[d->count++] = span;
+    return QN_OK;
+}
+
+void qn__document_free(qn__document *d)
+{
+    free(d->span);
+    *d = (qn__document){0};
+}
+
+/* ---- conversations ---- */
+
+static const struct {
+    const char *name, *head;
+} roles[] = {{"system", "<|im_start|>system\n"},
+             {"user", "<|im_start|>user\n"},
+             {"assistant", "<|im_start|>assistant\n"},
+             {"tool", "<|im_start|>tool\n"}};
+
+enum { ROLES = sizeof roles / sizeof roles[0], ASSISTANT = 2 };
+
+static int role_of(const char *name)
+{
+    for (int i = 0; i < ROLES; i++)
+        if (strcmp(roles[i].name, name) == 0) return i;
+    return -1;
+}
+
+static qn_status add_head(qn__document *d, int role)
+{
+    const char *head = roles[role].head;
+    if (d->count > 0) QN_TRY(qn__document_add(d, (qn__span){.text = "\n", .bytes = 1}));
+    return qn__document_add(d, (qn__span){.text = head, .bytes = strlen(head), .special = true});
+}
+
+qn_status qn__document_chat(qn__document *d, const qn_message *messages, size_t count, bool reply)
+{
+    for (size_t i = 0; i < count; i++) {
+        int role = role_of(messages[i].role);
+        QN_CHECK(role >= 0, "message %zu: role \"%.40s\" is not system, user, assistant or tool",
+                 i + 1, messages[i].role);
+        bool learned = role == ASSISTANT;
+        QN_TRY(add_head(d, role));
+        QN_TRY(qn__document_add(d, (qn__span){.text = messages[i].content,
+                                              .bytes = messages[i].bytes,
+                                              .learned = learned}));
+        QN_TRY(qn__document_add(d, (qn__span){.learned = learned, .turn_end = true}));
+    }
+    return reply ? add_head(d, ASSISTANT) : QN_OK;
+}
+
+/* ---- JSON ---- */
+
+typedef struct place {
+    const char *path;
+    uint64_t line;
+} place;
+
+#define BAD(at, format, ...)                                                                       \
+    qn__fail(QN_BAD_DATA, "%s:%" PRIu64 ": " format, (at)->path, (at)->line, __VA_ARGS__)
+
+/* A key whose value is null counts as absent: tables written row by row have such. */
+static const json_t *member(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_null(value) ? NULL : value;
+}
+
+static qn_status text_of(const json_t *object, const char *key, const place *at, const char **text,
+                         size_t *bytes)
+{
+    const json_t *value = member(object, key);
+    if (!value) return BAD(at, "\"%s\" is missing", key);
+    if (!json_is_string(value)) return BAD(at, "\"%s\" is not a string", key);
+    *text = json_string_value(value);
+    *bytes = json_string_length(value);
+    return QN_OK;
+}
+
+static qn_status from_text(qn__document *d, const json_t *root, const place *at)
+{
+    qn__span span = {.special = true, .learned = true};
+    QN_TRY(text_of(root, "text", at, &span.text, &span.bytes));
+    d->plain = d->end_learned = true;
+    return qn__document_add(d, span);
+}
+
+static qn_status from_pair(qn__document *d, const json_t *root, const place *at)
+{
+    qn__span prompt = {.special = true}, completion = {.special = true, .learned = true};
+    QN_TRY(text_of(root, "prompt", at, &prompt.text, &prompt.bytes));
+    QN_TRY(text_of(root, "completion", at, &completion.text, &completion.bytes));
+    if (completion.bytes == 0) return BAD(at, "\"%s\" is empty: nothing to learn", "completion");
+    d->end_learned = true;
+    QN_TRY(qn__document_add(d, prompt));
+    return qn__document_add(d, completion);
+}
+
+static qn_status read_message(const json_t *one, size_t number, const place *at,
+                              qn_message *message)
+{
+    size_t bytes;
+    if (!json_is_object(one)) return BAD(at, "message %zu is not an object", number);
+    qn_status status = text_of(one, "role", at, &message->role, &bytes);
+    if (status == QN_OK) status = text_of(one, "content", at, &message->content, &message->bytes);
+    if (status != QN_OK) return qn__wrap(status, "message %zu: ", number);
+    if (role_of(message->role) >= 0) return QN_OK;
+    return BAD(at, "message %zu: role \"%.40s\" is not system, user, assistant or tool", number,
+               message->role);
+}
+
+static qn_status from_messages(qn__document *d, const json_t *root, const place *at)
+{
+    const json_t *list = member(root, "messages");
+    size_t count = json_array_size(list);
+    bool learns = false;
+    if (!json_is_array(list) || count == 0)
+        return BAD(at, "\"%s\" is not a list of messages", "messages");
+    qn_message *messages = calloc(count, sizeof *messages);
+    qn_status status = messages ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+    for (size_t i = 0; status == QN_OK && i < count; i++) {
+        status = read_message(json_array_get(list, i), i + 1, at, &messages[i]);
+        learns |= status == QN_OK && role_of(messages[i].role) == ASSISTANT && messages[i].bytes;
+    }
+    if (status == QN_OK && !learns)
+        status = BAD(at, "no message of role \"%s\" with a content: nothing to learn", "assistant");
+    if (status == QN_OK) status = qn__document_chat(d, messages, count, false);
+    free(messages);
+    return status;
+}
+
+qn_status qn__document_json(qn__document *d, const json_t *root, const char *path, uint64_t line)
+{
+    const place at = {path, line};
+    if (!json_is_object(root)) return BAD(&at, "not an object like {\"text\": \"...\"}%s", "");
+    bool text = member(root, "text"), messages = member(root, "messages"),
+         pair = member(root, "prompt") || member(root, "completion");
+    if (text + messages + pair != 1)
+        return BAD(&at,
+                   "%s of \"text\", \"messages\" and \"prompt\" with \"completion\" is there: a "
+                   "line needs exactly one",
+                   text + messages + pair ? "more than one" : "none");
+    if (text) return from_text(d, root, &at);
+    return messages ? from_messages(d, root, &at) : from_pair(d, root, &at);
+}
+
+/* ---- tokens ---- */
+
+qn_status qn__marked_add(qn__marked *m, const int32_t *ids, size_t count, bool learned)
+{
+    if (count == 0) return QN_OK;
+    QN_TRY(qn__ids_reserve(&m->ids, count));
+    QN__GROW(m->learned, &m->capacity, m->ids.count + count);
+    memcpy(m->ids.data + m->ids.count, ids, count * sizeof *ids);
+    memset(m->learned + m->ids.count, learned, count);
+    m->ids.count += count;
+    return QN_OK;
+}
+
+void qn__marked_free(qn__marked *m)
+{
+    free(m->ids.data);
+    free(m->learned);
+    *m = (qn__marked){0};
+}
+
+static const char turn_end[] = "<|im_end|>";
+
+/* The control token of that name, or end of text; -1: neither. */
+static int32_t turn_end_of(const qn_tokenizer *tokenizer)
+{
+    int32_t id = qn_tokenizer_find(tokenizer, turn_end, sizeof turn_end - 1);
+    if (id >= 0 && qn_tokenizer_is_control(tokenizer, id)) return id;
+    return qn_tokenizer_eos(tokenizer);
+}
+
+/* How much of a text to encode at once. */
+static size_t piece_of(const char *text, size_t bytes)
+{
+    enum { PIECE = 4 << 20 };
+    size_t piece = bytes < PIECE ? bytes : PIECE;
+    while (piece < bytes && piece > PIECE / 2 && text[piece - 1] != '\n') piece--;
+    return piece;
+}
+
+qn_status qn__document_encode(const qn__document *d, size_t i, size_t *at,
+                              const qn_tokenizer *tokenizer, qn__marked *out)
+{
+    qn__span span = d->span[i];
+    if (span.turn_end) {
+        int32_t id = turn_end_of(tokenizer);
+        if (id >= 0) return qn__marked_add(out, &id, 1, span.learned);
+        span.text = turn_end;
+        span.bytes = sizeof turn_end - 1;
+    }
+    int32_t *ids;
+    size_t count, piece = piece_of(span.text + *at, span.bytes - *at);
+    unsigned flags = (span.special ? QN_ENCODE_SPECIAL : 0u) | (i || *at ? QN_ENCODE_GOES_ON : 0u);
+    QN_TRY(qn_tokenizer_encode(tokenizer, span.text + *at, piece, flags, &ids, &count));
+    qn_status status = qn__marked_add(out, ids, count, span.learned);
+    free(ids);
+    *at += piece;
+    return status;
+}
+
+static qn_status encode_chat(const qn_tokenizer *tokenizer, qn__document *d, qn__marked *out)
+{
+    int32_t bos = qn_tokenizer_wants_bos(tokenizer) ? qn_tokenizer_bos(tokenizer) : -1;
+    if (bos >= 0) QN_TRY(qn__marked_add(out, &bos, 1, false));
+    for (size_t i = 0; i < d->count; i++) {
+        size_t at = 0;
+        do QN_TRY(qn__document_encode(d, i, &at, tokenizer, out));
+        while (at < d->span[i].bytes);
+    }
+    return QN_OK;
+}
+
+qn_status qn_chat_encode(const qn_tokenizer *tokenizer, const qn_message *messages, size_t count,
+                         bool reply, int32_t **ids, uint8_t **learned, size_t *tokens)
+{
+    qn__document d = {0};
+    qn__marked marked = {0};
+    *ids = NULL;
+    *tokens = 0;
+    if (learned) *learned = NULL;
+    qn_status status = qn__document_chat(&d, messages, count, reply);
+    if (status == QN_OK) status = encode_chat(tokenizer, &d, &marked);
+    qn__document_free(&d);
+    if (status == QN_OK) {
+        *ids = marked.ids.data;
+        *tokens = marked.ids.count;
+        marked.ids.data = NULL;
+        if (learned) {
+            *learned = marked.learned;
+            marked.learned = NULL;
+        }
+    }
+    qn__marked_free(&marked);
+    return status;
+}
