@@ -662,6 +662,85 @@ class Device(Case):
         for content in ("", "{}", "[]", '{"devices": [], "default": 0}'):
             self.bad((USAGE, DATA), *words, "--device-record", self.write("record.json", content))
 
+    def test_tune(self):
+        text, cache = self.text(), self.path("cache")
+        read = {"QN_CACHE_DIR": cache, "QN_TUNE": "read"}
+        off = dict(read, QN_TUNE="off")
+        tune = ("tune", "--text", text, *self.TRAIN)
+        result = self.good(*tune, "--budget", "100", "--json", env=read)
+        report = json.loads(result.stdout)
+        self.assertIn(b"candidates", result.stderr)
+        self.assertGreater(report["calls"], 5)
+        self.assertEqual((report["timed"], report["left"]), (report["calls"], 0))
+        for row in report["entries"]:
+            if row["choice"] == row["default"]:
+                self.assertEqual(row["best_ms"], row["default_ms"], row)
+            else:
+                self.assertLessEqual(row["best_ms"], 0.97 * row["default_ms"], row)
+        self.assertTrue(os.path.exists(report["file"]))
+        again = self.good(*tune, env=read)
+        self.assertIn(b"nothing to time", again.stderr)
+        self.assertIn(b"0 calls timed", again.stdout)
+
+        plan = ("plan", "--text", text, *self.TRAIN)
+        there = json.loads(self.good(*plan, "--json", env=read).stdout)
+        self.assertGreater(there["tuned_nodes"], report["calls"] - 1)
+        self.assertIn(b"calls follow entries", self.good(*plan, env=read).stdout)
+        self.assertEqual(json.loads(self.good(*plan, "--json", env=off).stdout)["tuned_nodes"], 0)
+        self.assertIn(b"by `quernel tune`, used", self.good("devices", env=read).stdout)
+        self.assertIn(b"by `quernel tune`, not used", self.good("devices", env=off).stdout)
+        record = self.write("record.json", self.good("devices", "--json", env=read).stdout)
+        absent = {"OCL_ICD_VENDORS": self.path("nowhere") + "/", "QN_TUNE": "read"}
+        words = (*plan, "--json", "--device-record", record)
+        same = json.loads(self.good(*words, env=absent).stdout)
+        for key in ("tuned_nodes", "total_bytes", "programs", "nodes"):
+            self.assertEqual(same[key], there[key], key)
+
+        for name, env in (("with", read), ("without", off)):
+            self.good(*self.train(text, 3, "--quiet", "--out", self.path(name)), env=env)
+        with open(self.path("with/model.safetensors"), "rb") as one, open(
+            self.path("without/model.safetensors"), "rb"
+        ) as other:
+            self.assertEqual(one.read(), other.read())
+        self.bad(USAGE, *plan, env=dict(read, QN_TUNE="maybe"), says="off, read or on")
+        self.bad(USAGE, *tune, "--budget", "never", says="--budget")
+        with open(report["file"], "w", encoding="utf-8") as file:
+            file.write('{"format": 1, "entr')
+        damaged = self.good(*plan, "--json", env=read)
+        self.assertEqual(json.loads(damaged.stdout)["tuned_nodes"], 0)
+        self.assertIn(b"warning: tuning entries are not used", damaged.stderr)
+
+    def test_tune_stopped(self):
+        """Ctrl-C keeps what is done; the same command goes on."""
+        env = {"QN_CACHE_DIR": self.path("cache"), "QN_TUNE": "read"}
+        tune = ("tune", "--text", self.text(), *self.TRAIN, "--budget", "200", "--json")
+        process = subprocess.Popen(
+            [COMMAND, *tune],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(os.environ, **env),
+        )
+        said = b""
+        while b"candidates" not in said:
+            line = process.stderr.readline()
+            self.assertTrue(line, said)
+            said += line
+        folder = os.path.join(self.path("cache"), "tuning")
+        deadline = time.time() + 60
+        while time.time() < deadline and not (
+            os.path.isdir(folder) and any(name.endswith(".json") for name in os.listdir(folder))
+        ):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, RETRY, error)
+        first = json.loads(out)
+        self.assertTrue(first["stopped"])
+        self.assertGreaterEqual(first["timed"], 1)
+        self.assertGreaterEqual(first["left"], 1)
+        rest = json.loads(self.good(*tune, env=env).stdout)
+        self.assertEqual(rest["calls"], first["left"])
+
     def test_bench(self):
         small = ("--m", "64", "--n", "48", "--k", "32", "--json")
         report = json.loads(self.good("bench", "gemm", *small).stdout)
