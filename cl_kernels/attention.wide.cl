@@ -9,21 +9,57 @@
 #define QN_BLOCK 64 /* rows visited at once in dk, dv */
 
 /* Lane l of element d: x[(row0 + l) * stride + d]; rows past `count` read as 0. */
-inline float16 qn_turn(__global const float *x, const ulong stride, const int count)
+inline float16 qn_turn(__global const QN_ELEM *x, const ulong stride, const int count)
+{
+    float part[16];
+    for (int l = 0; l < 16; l++) part[l] = l < count ? QN_GET(x + l * stride) : 0.0f;
+    return vload16(0, part);
+}
+
+inline float16 qn_turn_float(__global const float *x, const ulong stride, const int count)
 {
     float part[16];
     for (int l = 0; l < 16; l++) part[l] = l < count ? x[l * stride] : 0.0f;
     return vload16(0, part);
 }
 
-inline void qn_turn_back(const float16 value, __global float *x, const ulong stride,
+inline void qn_turn_back(const float16 value, __global QN_ELEM *x, const ulong stride,
                          const int count)
+{
+    float part[16];
+    vstore16(value, 0, part);
+    for (int l = 0; l < 16; l++)
+        if (l < count) QN_PUT(part[l], x + l * stride);
+}
+
+inline void qn_turn_back_float(const float16 value, __global float *x, const ulong stride,
+                               const int count)
 {
     float part[16];
     vstore16(value, 0, part);
     for (int l = 0; l < 16; l++)
         if (l < count) x[l * stride] = part[l];
 }
+
+/* Rows of k, v, q or dout read as scalars. Floats are read where they lie; rows of 16 bits are
+ * converted first, `count` of them into private memory, each padded to whole vectors. */
+#define QN_PADDED(size) (((size) + 15) / 16 * 16)
+#if QN_T == 0
+#define QN_FLOATS __global const float
+#define QN_LINES(name, count, size)
+#define QN_LINE_READ(name, j, size, address)
+#define QN_LINE(name, j, size, address) (address)
+#else
+#define QN_FLOATS const float
+#define QN_LINES(name, count, size) float name[(count)*QN_PADDED(size)]
+#define QN_LINE_READ(name, j, size, address) qn_line_read(address, size, name + (j)*QN_PADDED(size))
+#define QN_LINE(name, j, size, address) (name + (j)*QN_PADDED(size))
+
+inline void qn_line_read(__global const QN_ELEM *x, const int size, float *to)
+{
+    for (int d = 0; d < size; d += 16) vstore16(QN_LOADE(x + d, size - d), 0, to + d);
+}
+#endif
 
 inline int16 qn_turn_int(__global const int *x, const int count)
 {
@@ -33,10 +69,10 @@ inline int16 qn_turn_int(__global const int *x, const int count)
 }
 
 /* dots[t] = chain over d of x[d] * y_t[d] for QN_STEP rows y. */
-inline void qn_dots(const float16 *x, __global const float **y, const int n, float16 *dots)
+inline void qn_dots(const float16 *x, QN_FLOATS **y, const int n, float16 *dots)
 {
     float16 s0 = (float16)(0.0f), s1 = s0, s2 = s0, s3 = s0;
-    __global const float *y0 = y[0], *y1 = y[1], *y2 = y[2], *y3 = y[3];
+    QN_FLOATS *y0 = y[0], *y1 = y[1], *y2 = y[2], *y3 = y[3];
     for (int d = 0; d < n; d++) {
         const float16 a = x[d];
         s0 = QN_FMA(a, (float16)(y0[d]), s0);
@@ -58,7 +94,7 @@ inline void qn_dots(const float16 *x, __global const float **y, const int n, flo
             float16 c0 = sum[d], c1 = sum[d + 1], c2 = sum[d + 2], c3 = sum[d + 3];                \
             float16 c4 = sum[d + 4], c5 = sum[d + 5], c6 = sum[d + 6], c7 = sum[d + 7];            \
             for (int i = 0; i < (count); i++) {                                                    \
-                __global const float *x = (row_of) + d;                                            \
+                QN_FLOATS *x = (row_of) + d;                                                       \
                 const float16 a = w[i];                                                            \
                 c0 = QN_FMA(a, (float16)(x[0]), c0);                                               \
                 c1 = QN_FMA(a, (float16)(x[1]), c1);                                               \
@@ -94,9 +130,13 @@ inline int qn_most(const int16 x, const int16 use, const int none)
 
 #define QN_LANES_UP ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 
+/* Key j of the chunk from `start`, in a tensor with heads of `size`. */
+#define QN_KEY_AT(x, j, size)                                                                      \
+    (QN_AT(x) + ((ulong)qn_key_row(QN_AT(slots), start + (j)) * groups + group) * (size))
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(float, k),
-              QN_IN(float, v), QN_IN(int, ranges), QN_IN(int, slots), const float scale,
+attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q), QN_IN(QN_ELEM, k),
+              QN_IN(QN_ELEM, v), QN_IN(int, ranges), QN_IN(int, slots), const float scale,
               const float cap, const int heads, const int groups, const int rows)
 {
     const int head = (int)get_group_id(0), row0 = (int)get_group_id(1) * 16;
@@ -108,6 +148,8 @@ attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(float
     const int16 to = qn_turn_int(range + 2, lanes);
     int16 todo = (QN_LANES_UP < (int16)(lanes)) & (from < to);
     float16 query[QN_D], out[QN_E], part[QN_E], p[QN_CHUNK];
+    QN_LINES(k_lines, QN_CHUNK, QN_D);
+    QN_LINES(v_lines, QN_CHUNK, QN_E);
     float16 m = (float16)(-INFINITY), l = (float16)(0.0f);
     for (int d = 0; d < QN_D; d++) query[d] = qn_turn(QN_AT(q) + q0 + d, q_step, lanes);
     for (int e = 0; e < QN_E; e++) out[e] = (float16)(0.0f);
@@ -120,15 +162,17 @@ attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(float
             const int stop = min(last, first + ((start - first) / QN_CHUNK + 1) * QN_CHUNK);
             const int count = stop - start;
             float16 m_part = (float16)(-INFINITY), l_part = (float16)(0.0f);
+            for (int j = 0; j < count; j++) {
+                QN_LINE_READ(k_lines, j, QN_D, QN_KEY_AT(k, j, QN_D));
+                QN_LINE_READ(v_lines, j, QN_E, QN_KEY_AT(v, j, QN_E));
+            }
             for (int j = 0; j < count; j += QN_STEP) {
-                __global const float *keys[QN_STEP];
+                QN_FLOATS *keys[QN_STEP];
                 float16 dots[QN_STEP];
-                for (int t = 0; t < QN_STEP; t++)
-                    keys[t] =
-                        QN_AT(k) +
-                        ((ulong)qn_key_row(QN_AT(slots), start + min(j + t, count - 1)) * groups +
-                         group) *
-                            QN_D;
+                for (int t = 0; t < QN_STEP; t++) {
+                    const int key = min(j + t, count - 1);
+                    keys[t] = QN_LINE(k_lines, key, QN_D, QN_KEY_AT(k, key, QN_D));
+                }
                 qn_dots(query, keys, QN_D, dots);
                 for (int t = 0; t < QN_STEP && j + t < count; t++) {
                     const int16 key = (int16)(start + j + t);
@@ -144,9 +188,8 @@ attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(float
                 l_part = l_part + p[j];
             }
             for (int e = 0; e < QN_E; e++) part[e] = (float16)(0.0f);
-            QN_GATHER_CHAINS(
-                part, QN_E, p, count,
-                QN_AT(v) + ((ulong)qn_key_row(QN_AT(slots), start + i) * groups + group) * QN_E);
+            QN_GATHER_CHAINS(part, QN_E, p, count,
+                             QN_LINE(v_lines, i, QN_E, QN_KEY_AT(v, i, QN_E)));
             const float16 m_new = fmax(m, m_part), seen = qn_seen(m_new);
             const float16 keep = qn_exp(m - seen), add = qn_exp(m_part - seen);
             l = QN_FMA(l, keep, l_part * add);
@@ -157,14 +200,17 @@ attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(float
     }
     const int16 some = (l > (float16)(0.0f)) | isnan(l);
     const float16 share = select((float16)(0.0f), 1.0f / l, some);
-    qn_turn_back(select((float16)(-INFINITY), m + qn_log(l), some),
-                 QN_AT(lse) + (ulong)row0 * heads + head, heads, lanes);
+    qn_turn_back_float(select((float16)(-INFINITY), m + qn_log(l), some),
+                       QN_AT(lse) + (ulong)row0 * heads + head, heads, lanes);
     for (int e = 0; e < QN_E; e++) qn_turn_back(out[e] * share, QN_AT(o) + o0 + e, o_step, lanes);
 }
 
+/* The same without a slot table. */
+#define QN_OWN_AT(x, j, size) (QN_AT(x) + ((ulong)(start + (j)) * groups + group) * (size))
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout), QN_IN(float, q),
-             QN_IN(float, k), QN_IN(float, v), QN_IN(int, ranges), QN_IN(float, o),
+attention_dq(QN_OUT(QN_ELEM, dq), QN_OUT(float, delta), QN_IN(QN_ELEM, dout), QN_IN(QN_ELEM, q),
+             QN_IN(QN_ELEM, k), QN_IN(QN_ELEM, v), QN_IN(int, ranges), QN_IN(QN_ELEM, o),
              QN_IN(float, lse), const float scale, const float cap, const int heads,
              const int groups, const int rows)
 {
@@ -176,8 +222,10 @@ attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout), QN_IN(
     __global const int *range = QN_AT(ranges) + (ulong)row0 * 4;
     const int16 from = qn_turn_int(range + 1, lanes), to = qn_turn_int(range + 2, lanes);
     const int16 use = (QN_LANES_UP < (int16)(lanes)) & (from < to);
-    const float16 norm = qn_turn(QN_AT(lse) + r0, heads, lanes);
+    const float16 norm = qn_turn_float(QN_AT(lse) + r0, heads, lanes);
     float16 query[QN_D], grad[QN_E], sum[QN_D], ds[QN_CHUNK];
+    QN_LINES(k_lines, QN_CHUNK, QN_D);
+    QN_LINES(v_lines, QN_CHUNK, QN_E);
     float16 top = (float16)(0.0f);
     for (int d = 0; d < QN_D; d++) {
         query[d] = qn_turn(QN_AT(q) + q0 + d, q_step, lanes);
@@ -190,13 +238,17 @@ attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout), QN_IN(
     const int last = qn_most(to, use, 0);
     for (int start = qn_least(from, use, INT_MAX); start < last; start += QN_CHUNK) {
         const int count = min(QN_CHUNK, last - start);
+        for (int j = 0; j < count; j++) {
+            QN_LINE_READ(k_lines, j, QN_D, QN_OWN_AT(k, j, QN_D));
+            QN_LINE_READ(v_lines, j, QN_E, QN_OWN_AT(v, j, QN_E));
+        }
         for (int j = 0; j < count; j += QN_STEP) {
-            __global const float *keys[QN_STEP], *values[QN_STEP];
+            QN_FLOATS *keys[QN_STEP], *values[QN_STEP];
             float16 dots[QN_STEP], dps[QN_STEP];
             for (int t = 0; t < QN_STEP; t++) {
-                const ulong at = (ulong)(start + min(j + t, count - 1)) * groups + group;
-                keys[t] = QN_AT(k) + at * QN_D;
-                values[t] = QN_AT(v) + at * QN_E;
+                const int key = min(j + t, count - 1);
+                keys[t] = QN_LINE(k_lines, key, QN_D, QN_OWN_AT(k, key, QN_D));
+                values[t] = QN_LINE(v_lines, key, QN_E, QN_OWN_AT(v, key, QN_E));
             }
             qn_dots(query, keys, QN_D, dots);
             qn_dots(grad, values, QN_E, dps);
@@ -207,16 +259,18 @@ attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout), QN_IN(
                 ds[j + t] = select((float16)(0.0f), x, use & (key >= from) & (key < to));
             }
         }
-        QN_GATHER_CHAINS(sum, QN_D, ds, count,
-                         QN_AT(k) + ((ulong)(start + i) * groups + group) * QN_D);
+        QN_GATHER_CHAINS(sum, QN_D, ds, count, QN_LINE(k_lines, i, QN_D, QN_OWN_AT(k, i, QN_D)));
     }
-    qn_turn_back(top, QN_AT(delta) + r0, heads, lanes);
+    qn_turn_back_float(top, QN_AT(delta) + r0, heads, lanes);
     for (int d = 0; d < QN_D; d++) qn_turn_back(sum[d], QN_AT(dq) + q0 + d, q_step, lanes);
 }
 
+/* Visited row i. */
+#define QN_ROW_AT(x, i, size) (QN_AT(x) + ((ulong)visit[i] * heads + head) * (size))
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta), QN_IN(float, dout),
-              QN_IN(float, q), QN_IN(float, k), QN_IN(float, v), QN_IN(int, ranges),
+attention_dkv(QN_OUT(QN_ELEM, dk), QN_OUT(QN_ELEM, dv), QN_IN(float, delta), QN_IN(QN_ELEM, dout),
+              QN_IN(QN_ELEM, q), QN_IN(QN_ELEM, k), QN_IN(QN_ELEM, v), QN_IN(int, ranges),
               QN_IN(float, lse), const float scale, const float cap, const int heads,
               const int groups, const int rows)
 {
@@ -230,6 +284,8 @@ attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta), QN_IN(f
     const int last = qn_most(qn_turn_int(range + 3, lanes), use, 0);
     float16 keys[QN_D], values[QN_E], sum_k[QN_D], sum_v[QN_E], p[QN_BLOCK], ds[QN_BLOCK];
     int visit[QN_BLOCK];
+    QN_LINES(q_lines, QN_BLOCK, QN_D);
+    QN_LINES(g_lines, QN_BLOCK, QN_E);
     for (int d = 0; d < QN_D; d++) {
         keys[d] = qn_turn(QN_AT(k) + k0 + d, k_step, lanes);
         sum_k[d] = (float16)(0.0f);
@@ -245,13 +301,17 @@ attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta), QN_IN(f
                 __global const int *seen = QN_AT(ranges) + (ulong)row * 4;
                 if (seen[1] < key0 + lanes && seen[2] > key0) visit[count++] = row;
             }
+            for (int i = 0; i < count; i++) {
+                QN_LINE_READ(q_lines, i, QN_D, QN_ROW_AT(q, i, QN_D));
+                QN_LINE_READ(g_lines, i, QN_E, QN_ROW_AT(dout, i, QN_E));
+            }
             for (int i = 0; i < count; i += QN_STEP) {
-                __global const float *queries[QN_STEP], *grads[QN_STEP];
+                QN_FLOATS *queries[QN_STEP], *grads[QN_STEP];
                 float16 dots[QN_STEP], dps[QN_STEP];
                 for (int t = 0; t < QN_STEP; t++) {
-                    const ulong at = (ulong)visit[min(i + t, count - 1)] * heads + head;
-                    queries[t] = QN_AT(q) + at * QN_D;
-                    grads[t] = QN_AT(dout) + at * QN_E;
+                    const int row_of = min(i + t, count - 1);
+                    queries[t] = QN_LINE(q_lines, row_of, QN_D, QN_ROW_AT(q, row_of, QN_D));
+                    grads[t] = QN_LINE(g_lines, row_of, QN_E, QN_ROW_AT(dout, row_of, QN_E));
                 }
                 qn_dots(keys, queries, QN_D, dots);
                 qn_dots(values, grads, QN_E, dps);
@@ -268,9 +328,9 @@ attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta), QN_IN(f
                 }
             }
             QN_GATHER_CHAINS(sum_v, QN_E, p, count,
-                             QN_AT(dout) + ((ulong)visit[i] * heads + head) * QN_E);
+                             QN_LINE(g_lines, i, QN_E, QN_ROW_AT(dout, i, QN_E)));
             QN_GATHER_CHAINS(sum_k, QN_D, ds, count,
-                             QN_AT(q) + ((ulong)visit[i] * heads + head) * QN_D);
+                             QN_LINE(q_lines, i, QN_D, QN_ROW_AT(q, i, QN_D)));
         }
     for (int d = 0; d < QN_D; d++) qn_turn_back(sum_k[d], QN_AT(dk) + k0 + d, k_step, lanes);
     for (int e = 0; e < QN_E; e++) qn_turn_back(sum_v[e], QN_AT(dv) + v0 + e, v_step, lanes);

@@ -21,7 +21,7 @@ inline void qn_same_ids(__local uint *mask, __global const int *ids, int id, ulo
 }
 
 __kernel __attribute__((reqd_work_group_size(QN_GROUP, 1, 1))) void
-embedding_bwd_tile(QN_OUT(float, dtable), QN_IN(float, dy), QN_IN(int, ids), const ulong cols,
+embedding_bwd_tile(QN_OUT(float, dtable), QN_IN(QN_ELEM_Y, dy), QN_IN(int, ids), const ulong cols,
                    const int vocabulary, const ulong rows)
 {
     __local uint mask[2];
@@ -41,7 +41,7 @@ embedding_bwd_tile(QN_OUT(float, dtable), QN_IN(float, dy), QN_IN(int, ids), con
         for (uint word = 0; word < 2; word++)
             for (uint bits = mask[word]; bits != 0; bits &= bits - 1) {
                 const ulong r = from + word * 32 + 31 - clz(bits & (0 - bits));
-                if (count > 0) sum = sum + QN_LOAD(QN_AT(dy) + r * cols + column, count);
+                if (count > 0) sum = sum + QN_LOADY(QN_AT(dy) + r * cols + column, count);
             }
     }
     if (first && count > 0) QN_STORE(sum, QN_AT(dtable) + (ulong)id * cols + column, count);

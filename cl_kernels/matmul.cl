@@ -5,18 +5,19 @@
 #include "matmul_finish.clh"
 
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-matmul(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, b), QN_IN(float, bias),
-       QN_IN(float, c), const int cols, const int k_total, const ulong a_row, const ulong a_col,
-       const ulong b_row, const ulong b_col, const ulong a_batch, const ulong b_batch,
-       const ulong y_batch)
+matmul(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(QN_ELEM, a), QN_IN(QN_ELEM, b),
+       QN_IN(float, bias), QN_IN(float, c), const int cols, const int k_total, const ulong a_row,
+       const ulong a_col, const ulong b_row, const ulong b_col, const ulong a_batch,
+       const ulong b_batch, const ulong y_batch)
 {
     const int n = (int)get_global_id(0);
     const ulong m = get_group_id(1), batch = get_group_id(2);
     if (n >= cols) return;
-    __global const float *pa = QN_AT(a) + batch * a_batch + m * a_row;
-    __global const float *pb = QN_AT(b) + batch * b_batch + n * b_col;
+    __global const QN_ELEM *pa = QN_AT(a) + batch * a_batch + m * a_row;
+    __global const QN_ELEM *pb = QN_AT(b) + batch * b_batch + n * b_col;
     const ulong at = batch * y_batch + m * cols + n;
     float sum = QN_FROM_C ? QN_AT(c)[at] : 0.0f;
-    for (int k = 0; k < k_total; k++) sum = QN_FMA(pa[k * a_col], pb[k * b_row], sum);
+    for (int k = 0; k < k_total; k++)
+        sum = QN_FMA(QN_GET(pa + k * a_col), QN_GET(pb + k * b_row), sum);
     qn_finish_element(sum, QN_AT(y), QN_AT(pre), QN_AT(bias), n, at);
 }

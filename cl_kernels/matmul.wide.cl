@@ -9,6 +9,7 @@
  *
  * Meaning: QN_S_BY_K  0: s(i, k) = s[i * s_step + k]   1: s[k * s_step + i]
  *          QN_FLIP    0: y(i, lane) = y[i * y_step + lane]   1: y[lane * y_step + i]
+ *          QN_PACKED 1: V holds panels from matmul_pack, which are float
  *          QN_FROM_C 0/1, QN_BIAS 0/1, QN_PRE 0/1
  *          QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5 tanh
  * Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y;
@@ -18,6 +19,9 @@
 #include "activation.clh"
 #include "tile.clh"
 
+#ifndef QN_PACKED
+#define QN_PACKED 0
+#endif
 #ifndef QN_NV
 #define QN_NV 2
 #endif
@@ -37,87 +41,55 @@
 #error "QN_NV must be 1 or 2"
 #endif
 
-#define QN_CAT2(a, b) a##b
-#define QN_CAT(a, b) QN_CAT2(a, b)
 #define QN_PANEL_LANES (16 * QN_NV)
 
+/* V as stored, or in panels of float. */
+#if QN_PACKED
+#define QN_ELEM_V float
+#define QN_LOADV(p) vload16(0, p)
+#else
+#define QN_ELEM_V QN_ELEM
+#define QN_LOADV(p) QN_LOADE(p, 16)
+#endif
+#if QN_Y != 0
+#define QN_VISITS 1 /* sums cannot wait in y */
+#else
+#define QN_VISITS 0
+#endif
+
 typedef struct {
-    __global const float *s, *v, *bias, *c;
-    __global float *y, *pre;
+    __global const QN_ELEM *s;
+    __global const QN_ELEM_V *v;
+    __global const float *bias, *c;
+    __global QN_ELEM_Y *y, *pre;
     ulong s_step, v_row, y_step;
-    int k_total, lane, lanes; /* first lane of this panel; lanes in all */
+    int k_total, rows, lane, lanes; /* first lane of this panel; lanes in all */
 } qn_product;
 
-/* Vector j of row i of a tile in y, not flipped. */
-inline float16 qn_get(const qn_product *p, __global const float *y, const int i, const int j)
-{
-    const int lane = p->lane + 16 * j;
-    if (p->lanes <= lane) return (float16)(0.0f);
-    return QN_LOAD(y + (ulong)i * p->y_step + lane, p->lanes - lane);
-}
+#include "matmul_edges.clh"
 
-inline void qn_put(const qn_product *p, __global float *y, const float16 v, const int i,
-                   const int j)
+/* The scalars of a tile. Those of 16 bits are converted a stretch of k at a time: element (i, k) at
+ * k * 16 + i (S_BY_K) or i * QN_SCALARS_K + k. left: elements from s to the end of the matrix. */
+#define QN_SCALARS_K 256
+#if QN_T == 0
+#define QN_SCALARS __global const float
+#else
+#define QN_SCALARS const float
+inline void qn_scalars(__global const QN_ELEM *s, const ulong s_step, const int rows,
+                       const int count, const ulong left, float *to)
 {
-    const int lane = p->lane + 16 * j;
-    __global float *to = y + (ulong)i * p->y_step + lane;
-#if QN_STREAM && __has_builtin(__builtin_nontemporal_store)
-    if (p->lanes >= lane + 16 && ((size_t)to & 63) == 0) {
-        __builtin_nontemporal_store(v, (__global float16 *)to);
-        return;
+#if QN_S_BY_K
+    for (int k = 0; k < count; k++) {
+        const ulong there = left - k * s_step;
+        vstore16(QN_LOADE(s + k * s_step, there >= 16 ? 16 : rows), k, to);
     }
+#else
+    for (int i = 0; i < rows; i++)
+        for (int k = 0; k < count; k += 16)
+            vstore16(QN_LOADE(s + i * s_step + k, count - k), 0, to + i * QN_SCALARS_K + k);
 #endif
-    if (p->lanes > lane) QN_STORE(v, to, p->lanes - lane);
 }
-
-/* Column j of a flipped tile: 16 lanes, each with `rows` (at most 16) neighbours in y; turned in
- * registers. */
-inline void qn_get_flipped(const qn_product *p, __global const float *y, float16 *acc, const int i,
-                           const int j, const int rows)
-{
-    const int lane = p->lane + 16 * j, count = min(16, p->lanes - lane);
-    uint16 tile[16];
-    for (int l = 0; l < 16; l++)
-        tile[l] = l < count ? as_uint16(qn_load_part(y + (ulong)(lane + l) * p->y_step + i, rows))
-                            : (uint16)(0);
-    qn_turn16(tile);
-    for (int r = 0; r < rows; r++) acc[r * QN_NV + j] = as_float16(tile[r]);
-}
-
-inline void qn_put_flipped(const qn_product *p, __global float *y, const float16 *acc, const int i,
-                           const int j, const int rows)
-{
-    const int lane = p->lane + 16 * j, count = min(16, p->lanes - lane);
-    uint16 tile[16];
-    for (int r = 0; r < 16; r++) tile[r] = r < rows ? as_uint16(acc[r * QN_NV + j]) : (uint16)(0);
-    qn_turn16(tile);
-    for (int l = 0; l < 16; l++) {
-        if (l >= count) break;
-        __global float *to = y + (ulong)(lane + l) * p->y_step + i;
-        const float16 v = as_float16(tile[l]);
-        if (rows == 12) {
-            vstore8(v.lo, 0, to);
-            vstore4(v.s89ab, 2, to);
-        } else if (rows == 16) {
-            vstore16(v, 0, to);
-        } else if (rows == 4) {
-            vstore4(v.s0123, 0, to);
-        } else {
-            to[0] = v.s0;
-        }
-    }
-}
-
-inline float16 qn_add_bias(const qn_product *p, float16 v, const int i, const int j)
-{
-#if QN_BIAS && QN_FLIP
-    v = v + p->bias[i];
-#elif QN_BIAS
-    const int lane = p->lane + 16 * j;
-    if (p->lanes > lane) v = v + QN_LOAD(p->bias + lane, p->lanes - lane);
 #endif
-    return v;
-}
 
 #if QN_NV == 2
 #define QN_ROWS 12
@@ -145,21 +117,21 @@ inline void qn_fetch_ahead(const qn_product *p, const int k_next, const int done
 #if QN_FETCH_AHEAD && __has_builtin(__builtin_prefetch)
     const bool over = k_next >= p->k_total;
     if (over && p->lane + 2 * QN_PANEL_LANES > p->lanes) return;
-    __global const float *next = over ? p->v + QN_PANEL_LANES : p->v + (ulong)k_next * p->v_row;
+    __global const QN_ELEM_V *next = over ? p->v + QN_PANEL_LANES : p->v + (ulong)k_next * p->v_row;
     const int count = min(QN_KC, over ? p->k_total : p->k_total - k_next);
     const int share = count / (rows / QN_ROWS) + 1;
     const int first = done / QN_ROWS * share, last = min(count, first + share);
     for (int k = first; k < last; k++) {
         const size_t at = (size_t)(next + (ulong)k * p->v_row);
         __builtin_prefetch((const void *)at, 0, 2);
-        if (QN_NV == 2) __builtin_prefetch((const void *)(at + 64), 0, 2);
+        if (QN_NV == 2 && QN_T == 0) __builtin_prefetch((const void *)(at + 64), 0, 2);
     }
 #endif
 }
 
 /* Grid: (panels, blocks of block_rows rows, batch). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(float, v),
+matmul_wide(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(QN_ELEM, s), QN_IN(QN_ELEM_V, v),
             QN_IN(float, bias), QN_IN(float, c), const int rows, const int lanes, const int k_total,
             const ulong s_step, const ulong v_row, const ulong panel, const ulong y_step,
             const int block_rows, const ulong s_batch, const ulong v_batch, const ulong y_batch)
@@ -178,11 +150,12 @@ matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(float, 
     p.v_row = v_row;
     p.y_step = y_step;
     p.k_total = k_total;
+    p.rows = rows;
     p.lane = (int)q * QN_PANEL_LANES;
     p.lanes = lanes;
     int k = 0;
     do { /* once even when k_total is 0: y = act(c + bias) */
-        const int k_to = min(k_total, k + QN_KC);
+        const int k_to = QN_VISITS ? k_total : min(k_total, k + QN_KC);
         int i = from;
         for (; i + QN_ROWS <= to; i += QN_ROWS) {
             qn_fetch_ahead(&p, k_to, i - from, to - from);
@@ -200,14 +173,14 @@ matmul_wide(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, s), QN_IN(float, 
 /* Panels of V from a matrix: element (k, lane) = x[lane * x_step + k] (QN_TURN 1) or x[k * x_step +
  * lane] (0); lanes past the end become 0. Grid: (panels, blocks of 256 k, batch). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-matmul_pack(__global float *panels, const ulong panels_offset, QN_IN(float, x), const int lanes,
+matmul_pack(__global float *panels, const ulong panels_offset, QN_IN(QN_ELEM, x), const int lanes,
             const int k_total, const ulong x_step, const ulong x_batch, const ulong panels_batch)
 {
     const int lane0 = (int)get_group_id(0) * QN_PANEL_LANES;
     const int from = (int)get_group_id(1) * 256, to = min(k_total, from + 256);
     __global float *out =
         panels + panels_offset + get_group_id(2) * panels_batch + (ulong)lane0 * k_total;
-    __global const float *in = QN_AT(x) + get_group_id(2) * x_batch;
+    __global const QN_ELEM *in = QN_AT(x) + get_group_id(2) * x_batch;
     const int count = min(QN_PANEL_LANES, lanes - lane0);
 #if QN_TURN
     for (int l = 0; l < QN_PANEL_LANES; l += 16) {
@@ -216,7 +189,7 @@ matmul_pack(__global float *panels, const ulong panels_offset, QN_IN(float, x), 
         for (; some >= 16 && k + 16 <= to; k += 16) {
             uint16 tile[16];
             for (int i = 0; i < 16; i++)
-                tile[i] = as_uint16(vload16(0, in + (ulong)(lane0 + l + i) * x_step + k));
+                tile[i] = as_uint16(QN_LOADE(in + (ulong)(lane0 + l + i) * x_step + k, 16));
             qn_turn16(tile);
             for (int i = 0; i < 16; i++)
                 vstore16(as_float16(tile[i]), 0, out + (ulong)(k + i) * QN_PANEL_LANES + l);
@@ -224,12 +197,12 @@ matmul_pack(__global float *panels, const ulong panels_offset, QN_IN(float, x), 
         for (; k < to; k++)
             for (int i = 0; i < 16; i++)
                 out[(ulong)k * QN_PANEL_LANES + l + i] =
-                    i < some ? in[(ulong)(lane0 + l + i) * x_step + k] : 0.0f;
+                    i < some ? QN_GET(in + (ulong)(lane0 + l + i) * x_step + k) : 0.0f;
     }
 #else
     for (int k = from; k < to; k++)
         for (int l = 0; l < QN_PANEL_LANES; l++)
             out[(ulong)k * QN_PANEL_LANES + l] =
-                l < count ? in[(ulong)k * x_step + lane0 + l] : 0.0f;
+                l < count ? QN_GET(in + (ulong)k * x_step + lane0 + l) : 0.0f;
 #endif
 }

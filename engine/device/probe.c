@@ -134,6 +134,31 @@ static bool worth_trying(const qn_caps *caps, qn_probe_id probe)
     return caps->type != QN_CPU || !shuffle;
 }
 
+/* Pairs that add up exactly in float, so that the order inside the instruction does not show. */
+static bool prove_x86_bf16(qn_device *device, float data[4][ITEMS])
+{
+    uint32_t a[ITEMS], b[ITEMS];
+    float want[ITEMS];
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx512bf16")) return false;
+#else
+    return false;
+#endif
+    for (int i = 0; i < ITEMS; i++) {
+        float a0 = (float)(i % 61 - 30), a1 = (float)(i % 37 + 1), b0 = (float)(i % 13 - 6) * 0.25f,
+              b1 = (float)(i % 53 - 26) * 2;
+        a[i] = (uint32_t)qn__f32_to_bf16(a1) << 16 | qn__f32_to_bf16(a0);
+        b[i] = (uint32_t)qn__f32_to_bf16(b1) << 16 | qn__f32_to_bf16(b0);
+        data[3][i] = (float)(i * 3 - 200) * 0.5f;
+        want[i] = data[3][i] + a0 * b0 + a1 * b1;
+    }
+    memcpy(data[1], a, sizeof a);
+    memcpy(data[2], b, sizeof b);
+    if (run_kernel(device, QN_PROBE_X86_BF16, data, 4, false, ITEMS / 16, 1) != QN_OK) return false;
+    return memcmp(want, data[0], sizeof want) == 0;
+}
+
 bool qn__probe_find(const char *name, qn_probe_id *probe)
 {
     for (int i = 0; i < QN_PROBE_COUNT; i++) {

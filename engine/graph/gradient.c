@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The product just made begins its sums where those of `so_far` ended, in their place. */
@@ -13,7 +14,8 @@ static bool continue_chain(qn_graph *graph, int so_far, int part)
     qn_node *last = &graph->nodes[graph->node_count - 1];
     qn_tensor *sum = graph->tensors[so_far], *more = graph->tensors[part];
     if (!graph->chaining || last->op != QN_OP_MATMUL || last->out[0] != part || last->in[C] >= 0 ||
-        last->attr[ACT].i != 0 || more->root != part || more->store >= 0)
+        last->attr[ACT].i != 0 || sum->desc.dtype != QN_F32 || more->desc.dtype != QN_F32 ||
+        more->root != part || more->store >= 0)
         return false;
     last->in[C] = so_far;
     more->root = sum->root;
@@ -22,12 +24,24 @@ static bool continue_chain(qn_graph *graph, int so_far, int part)
     return true;
 }
 
-/* gradient of `tensor` += the tensor `part` */
+static qn_status as_type(qn_graph *graph, qn_dtype type, int *tensor)
+{
+    char line[32];
+    if (*tensor < 0 || graph->tensors[*tensor]->desc.dtype == type) return QN_OK;
+    snprintf(line, sizeof line, "cast to=%s", qn_dtype_name(type));
+    return qn__graph_emit(graph, line, tensor, 1, tensor);
+}
+
+/* gradient of `tensor` += the tensor `part`; parts of two types are added in f32 */
 static qn_status add_gradient(qn_graph *graph, int tensor, int part)
 {
     if (part < 0) return QN_OK;
     int so_far = graph->tensors[tensor]->grad;
     if (so_far >= 0 && !continue_chain(graph, so_far, part)) {
+        if (graph->tensors[so_far]->desc.dtype != graph->tensors[part]->desc.dtype) {
+            QN_TRY(as_type(graph, QN_F32, &so_far));
+            QN_TRY(as_type(graph, QN_F32, &part));
+        }
         int both[2] = {so_far, part};
         QN_TRY(qn__graph_emit(graph, "add", both, 2, &part));
     }
@@ -50,6 +64,19 @@ static bool differentiable(const qn_graph *graph, const qn_op_row *row, const qn
 {
     return node->in[i] >= 0 && !row->in[i].integer && !row->in[i].constant &&
            graph->tensors[node->in[i]]->wants_grad;
+}
+
+/* What flows into the node's outputs takes their type: a product may have given f32. */
+static qn_status outputs_typed(qn_graph *graph, const qn_node *node, int count)
+{
+    for (int o = 0; o < count; o++) {
+        if (node->out[o] < 0) continue;
+        qn_tensor *out = graph->tensors[node->out[o]];
+        int grad = out->grad;
+        QN_TRY(as_type(graph, out->desc.dtype, &grad));
+        graph->tensors[node->out[o]]->grad = grad;
+    }
+    return QN_OK;
 }
 
 /* The op's own recipe of other ops. */
@@ -81,8 +108,11 @@ static qn_status by_kernel(qn_graph *graph, const qn_node *node, const qn_op_row
     int din[QN_OP_MAX_IN];
     for (int i = 0; i < QN_OP_MAX_IN; i++) {
         din[i] = -1;
-        if (i < row->in_count && differentiable(graph, row, &copy, i))
-            QN_TRY(qn__graph_new_tensor(graph, &graph->tensors[copy.in[i]]->desc, &din[i]));
+        if (i < row->in_count && differentiable(graph, row, &copy, i)) {
+            qn_desc desc = graph->tensors[copy.in[i]]->desc;
+            if (qn__op((qn_op_id)node->op)->grad_f32 >> i & 1u) desc.dtype = QN_F32;
+            QN_TRY(qn__graph_new_tensor(graph, &desc, &din[i]));
+        }
     }
     QN_TRY(qn__graph_new_node(graph, &made));
     made->op = copy.op;
@@ -103,6 +133,7 @@ static qn_status differentiate(qn_graph *graph, int index)
 {
     qn_node node = graph->nodes[index];
     if (node.op == QN_RESHAPE) {
+        QN_TRY(outputs_typed(graph, &node, 1));
         int part = graph->tensors[node.out[0]]->grad;
         if (part < 0 || !graph->tensors[node.in[0]]->wants_grad) return QN_OK;
         QN_TRY(qn__graph_view(graph, part, &graph->tensors[node.in[0]]->desc.shape, &part));
@@ -122,6 +153,7 @@ static qn_status differentiate(qn_graph *graph, int index)
     if (row->gradient == QN_GRAD_NONE)
         return qn__fail(QN_UNSUPPORTED, "%s has no gradient (QN_OP_NO_GRAD in op_list.def)",
                         row->stem);
+    QN_TRY(outputs_typed(graph, &node, row->out_count));
     return row->gradient == QN_GRAD_GRAPH ? by_graph(graph, &node, row)
                                           : by_kernel(graph, &node, row);
 }

@@ -10,7 +10,7 @@ enum { HEAD_LIMIT = 512, GROUP = 64, TILE_ITEMS = 128, TILE_HEAD_LIMIT = 256 };
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1u << Q | 1u << K | 1u << V));
     for (int i = Q; i <= V; i++) QN_TRY(qn__check_rank(call, i, 3, 3));
     const int64_t *q = call->in[Q].desc.shape.dim, *k = call->in[K].desc.shape.dim;
     const int64_t *v = call->in[V].desc.shape.dim;
@@ -30,7 +30,7 @@ static qn_status shape(qn_call *call)
     QN_CHECK(call->attr[SOFT_CAP].f >= 0, "attention: soft_cap %g is negative",
              call->attr[SOFT_CAP].f);
     qn_shape o = {.rank = 3, .dim = {q[0], q[1], v[2]}}, lse = {.rank = 2, .dim = {q[0], q[1]}};
-    qn__out_shape(call, O, QN_F32, &o);
+    qn__out_shape(call, O, call->in[Q].desc.dtype, &o);
     qn__out_shape(call, LSE, QN_F32, &lse);
     return QN_OK;
 }
@@ -108,7 +108,7 @@ static void add_wanted(qn_exec *exec, const qn_call *call, int input)
     for (int i = Q; i < input; i++)
         if (!call->din[i].there) at += qn__round_up(qn__desc_bytes(&call->in[i].desc), 64);
     if (call->din[input].there) qn__exec_tensor(exec, &call->din[input]);
-    else qn__exec_scratch(exec, call, at);
+    else qn__exec_scratch_as(exec, call, at, call->in[input].desc.dtype);
 }
 
 static qn_status bwd(qn_exec *exec, const qn_call *call)

@@ -6,7 +6,7 @@ qn_status qn__broadcast_shape(qn_call *call)
 {
     const qn_shape *a = &call->in[A].desc.shape, *b = &call->in[B].desc.shape;
     char a_text[96], b_text[96];
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 3));
     bool suffix = b->rank <= a->rank;
     for (int i = 1; suffix && i <= b->rank; i++)
         suffix = b->dim[b->rank - i] == a->dim[a->rank - i];

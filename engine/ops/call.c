@@ -116,6 +116,13 @@ void qn__out_like(qn_call *call, int out, int in)
     qn__out_shape(call, out, call->in[in].desc.dtype, &call->in[in].desc.shape);
 }
 
+qn_dtype qn__out_type(const qn_call *call, int attr, int in)
+{
+    static const qn_dtype types[] = {QN_F32, QN_F32, QN_F16, QN_BF16};
+    int64_t word = call->attr[attr].i;
+    return word == 0 ? call->in[in].desc.dtype : types[word];
+}
+
 static const char *slot_name(const qn_call *call, int in)
 {
     return qn__op_row(qn__op_id(call->op))->in[in].name;
@@ -150,12 +157,32 @@ qn_status qn__check_dim(const qn_call *call, int in, int axis, int64_t want)
     return QN_OK;
 }
 
+bool qn__is_float(qn_dtype dtype)
+{
+    return dtype == QN_F32 || dtype == QN_F16 || dtype == QN_BF16;
+}
+
 qn_status qn__check_f32(const qn_call *call)
 {
+    return qn__check_elements(call, 0);
+}
+
+qn_status qn__check_elements(const qn_call *call, uint32_t mask)
+{
     const qn_op_row *row = qn__op_row(qn__op_id(call->op));
+    int first = -1;
     for (int i = 0; i < row->in_count; i++) {
         if (!call->in[i].there) continue;
-        QN_TRY(qn__check_dtype(call, i, row->in[i].integer ? QN_I32 : QN_F32));
+        if (!(mask >> i & 1u))
+            QN_TRY(qn__check_dtype(call, i, row->in[i].integer ? QN_I32 : QN_F32));
+        else
+            QN_CHECK(qn__is_float(call->in[i].desc.dtype),
+                     "%s: input %s is %s; it must be f32, f16 or bf16", row->stem, row->in[i].name,
+                     qn_dtype_name(call->in[i].desc.dtype));
+        if (mask >> i & 1u) {
+            if (first < 0) first = i;
+            else QN_TRY(qn__check_type_like(call, i, first));
+        }
         QN_CHECK(call->in[i].desc.layout == QN_ROWS, "%s: input %s is not row-major", row->stem,
                  row->in[i].name);
     }
@@ -165,9 +192,9 @@ qn_status qn__check_f32(const qn_call *call)
 qn_status qn__check_word(const qn_call *call, int in)
 {
     const qn_desc *desc = &call->in[in].desc;
-    QN_CHECK(desc->dtype == QN_F32 || desc->dtype == QN_I32,
-             "%s: input %s is %s; it must be f32 or i32", stem_of(call), slot_name(call, in),
-             qn_dtype_name(desc->dtype));
+    QN_CHECK(desc->dtype == QN_I32 || qn__is_float(desc->dtype),
+             "%s: input %s is %s; it must be f32, f16, bf16 or i32", stem_of(call),
+             slot_name(call, in), qn_dtype_name(desc->dtype));
     QN_CHECK(desc->layout == QN_ROWS, "%s: input %s is not row-major", stem_of(call),
              slot_name(call, in));
     return QN_OK;

@@ -5,7 +5,7 @@ enum { LOSS, LSE };
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1u << LOGITS));
     QN_TRY(qn__check_rank(call, LOGITS, 2, 2));
     QN_TRY(qn__check_rank(call, TARGETS, 1, 1));
     QN_TRY(qn__check_dim(call, TARGETS, 0, call->in[LOGITS].desc.shape.dim[0]));

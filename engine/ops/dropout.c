@@ -5,7 +5,7 @@ enum { P, STREAM };
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1u << X));
     QN_TRY(qn__check_rank(call, RNG, 1, 1));
     QN_TRY(qn__check_dim(call, RNG, 0, 4));
     QN_CHECK(call->attr[P].f >= 0 && call->attr[P].f <= 1, "dropout: p=%.9g is outside [0, 1]",

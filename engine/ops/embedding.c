@@ -2,14 +2,15 @@
 #include "ops/exec.h"
 
 enum { TABLE, IDS };
+enum { OUT };
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1u << TABLE));
     QN_TRY(qn__check_rank(call, TABLE, 2, 2));
     QN_TRY(qn__check_rank(call, IDS, 1, 1));
     qn_shape y = {.rank = 2, .dim = {call->in[IDS].desc.shape.dim[0], qn__cols(&call->in[TABLE])}};
-    qn__out_shape(call, 0, QN_F32, &y);
+    qn__out_shape(call, 0, qn__out_type(call, OUT, TABLE), &y);
     return QN_OK;
 }
 
@@ -25,7 +26,7 @@ static void cost(const qn_call *call, qn_cost *cost)
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, "embedding_fwd", "%s", "");
+    qn__exec_begin(exec, call, "embedding_fwd", "-DQN_Y=%d", (int)call->out[0].desc.dtype);
     qn__exec_tensor(exec, &call->out[0]);
     qn__exec_tensor(exec, &call->in[TABLE]);
     qn__exec_tensor(exec, &call->in[IDS]);
@@ -39,7 +40,8 @@ static qn_status bwd(qn_exec *exec, const qn_call *call)
     int64_t rows = qn__elements(&call->in[IDS]), cols = qn__cols(&call->din[TABLE]);
     bool tile = call->variant->family == QN_TILE;
     QN_TRY(qn__exec_zero(exec, &call->din[TABLE]));
-    qn__exec_begin(exec, call, tile ? "embedding_bwd_tile" : "embedding_bwd", "%s", "");
+    qn__exec_begin(exec, call, tile ? "embedding_bwd_tile" : "embedding_bwd", "-DQN_Y=%d",
+                   (int)call->out[0].desc.dtype);
     qn__exec_tensor(exec, &call->din[TABLE]);
     qn__exec_tensor(exec, &call->dout[0]);
     qn__exec_tensor(exec, &call->in[IDS]);
@@ -61,5 +63,6 @@ const qn_op qn__op_embedding = {
     .fwd = fwd,
     .bwd = bwd,
     .bwd_reads_in = 1u << IDS,
+    .grad_f32 = 1u << TABLE,
     .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_CHAIN),
 };

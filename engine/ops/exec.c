@@ -90,6 +90,11 @@ void qn__exec_begin(qn_exec *exec, const qn_call *call, const char *name, const 
         snprintf(text + used, sizeof text - used, "%s-DQN_SHUFFLE=%d", used ? " " : "",
                  shuffle_of(call->caps));
     }
+    qn_dtype first = call->in[0].desc.dtype; /* QN_F32, QN_F16, QN_BF16 are 0, 1, 2 as QN_T is */
+    if (call->in[0].there && (first == QN_F16 || first == QN_BF16)) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s-DQN_T=%d", used ? " " : "", (int)first);
+    }
     snprintf(file, sizeof file, "%s%s.cl", qn__op_row(qn__op_id(call->op))->stem,
              endings[call->variant->family]);
     qn__exec_begin_file(exec, file, name, text);
@@ -121,9 +126,16 @@ void qn__exec_tensor(qn_exec *exec, const qn_operand *operand)
 
 void qn__exec_scratch(qn_exec *exec, const qn_call *call, uint64_t offset)
 {
+    qn__exec_scratch_as(exec, call, offset, QN_F32);
+}
+
+void qn__exec_scratch_as(qn_exec *exec, const qn_call *call, uint64_t offset, qn_dtype dtype)
+{
     if (!exec->kernel || !call->scratch.buffer)
         add_buffer(exec, exec->device ? qn__device_nothing(exec->device) : NULL, 0);
-    else add_buffer(exec, call->scratch.buffer, (call->scratch.offset + offset) / 4);
+    else
+        add_buffer(exec, call->scratch.buffer,
+                   (call->scratch.offset + offset) / (uint64_t)qn_dtype_bytes(dtype));
 }
 
 void qn__exec_i32(qn_exec *exec, int64_t value)

@@ -29,8 +29,9 @@ void qn__exec_begin(qn_exec *exec, const qn_call *call, const char *name, const 
 void qn__exec_begin_file(qn_exec *exec, const char *file, const char *name, const char *options);
 /* Buffer and offset in elements; an absent operand passes a placeholder. */
 void qn__exec_tensor(qn_exec *exec, const qn_operand *operand);
-/* Part of the scratch: `offset` bytes into it, as elements of 4 bytes. */
+/* Part of the scratch: `offset` bytes into it, as elements of 4 bytes; or of another type. */
 void qn__exec_scratch(qn_exec *exec, const qn_call *call, uint64_t offset);
+void qn__exec_scratch_as(qn_exec *exec, const qn_call *call, uint64_t offset, qn_dtype dtype);
 void qn__exec_i32(qn_exec *exec, int64_t value); /* checked to fit */
 void qn__exec_u64(qn_exec *exec, uint64_t value);
 void qn__exec_f32(qn_exec *exec, double value);

@@ -5,7 +5,7 @@ enum { Y, MEAN, RSTD };
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1u << X));
     QN_TRY(qn__check_rank(call, X, 1, QN_MAX_RANK));
     for (int i = GAMMA; i <= BETA; i++) {
         if (!call->in[i].there) continue;

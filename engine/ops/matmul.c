@@ -1,24 +1,12 @@
-#include "base/checked.h"
-#include "ops/exec.h"
+#include "ops/matmul.h"
 
 #include <stdio.h>
 
-enum { A, B, BIAS, C };
-enum { Y, PRE };
-enum { TRANS_A, TRANS_B, ACT };
 enum { ITEMS_WANTED = 8, ROWS_LIMIT = 240, PACK_BLOCK = 256 };
 /* Elements of k between visits to y: a panel of them fits the second-level cache. */
 enum { DEPTH = 1024 };
 
-/* The product with transpositions resolved to strides, all in elements. */
-typedef struct product {
-    int64_t m, n, k, batch;
-    uint64_t a_row, a_col, b_row,
-        b_col; /* a(m, k) = a[m a_row + k a_col], b(k, n) = b[k b_row + n b_col] */
-    uint64_t a_batch, b_batch, y_batch;
-} product;
-
-static product describe(const qn_call *call)
+product qn__product(const qn_call *call)
 {
     const qn_shape *a = &call->in[A].desc.shape, *b = &call->in[B].desc.shape;
     int64_t a0 = a->dim[a->rank - 2], a1 = a->dim[a->rank - 1];
@@ -44,7 +32,7 @@ static product describe(const qn_call *call)
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1u << A | 1u << B));
     QN_TRY(qn__check_rank(call, A, 2, 3));
     QN_TRY(qn__check_rank(call, B, 2, call->in[A].desc.shape.rank));
     const qn_shape *a = &call->in[A].desc.shape, *b = &call->in[B].desc.shape;
@@ -63,27 +51,31 @@ static qn_status shape(qn_call *call)
     QN_CHECK(!call->in[C].there || qn_shape_equal(&call->in[C].desc.shape, &y),
              "matmul: input c does not have the shape of the product, [.., %lld, %lld]",
              (long long)m, (long long)n);
-    qn__out_shape(call, Y, QN_F32, &y);
-    if (call->out[PRE].there) qn__out_shape(call, PRE, QN_F32, &y);
+    qn_dtype type = qn__out_type(call, OUT, A);
+    qn__out_shape(call, Y, type, &y);
+    if (call->out[PRE].there) qn__out_shape(call, PRE, type, &y);
     return QN_OK;
 }
 
 static void cost(const qn_call *call, qn_cost *cost)
 {
-    product p = describe(call);
+    product p = qn__product(call);
     qn__cost_elementwise(call, call->attr[ACT].i ? 30 : 1, cost);
     cost->flops += 2.0 * (double)p.m * (double)p.n * (double)p.k * (double)p.batch;
 }
 
-/* The epilogue's meaning, the same macros for every kernel. */
-static void epilogue(const qn_call *call, char *text, size_t bytes)
+void qn__product_epilogue(const qn_call *call, char *text, size_t bytes)
 {
-    snprintf(text, bytes, "-DQN_FROM_C=%d -DQN_BIAS=%d -DQN_PRE=%d -DQN_ACT=%d", call->in[C].there,
-             call->in[BIAS].there, call->out[PRE].there, (int)call->attr[ACT].i);
+    int used = snprintf(text, bytes, "-DQN_FROM_C=%d -DQN_BIAS=%d -DQN_PRE=%d -DQN_ACT=%d",
+                        call->in[C].there, call->in[BIAS].there, call->out[PRE].there,
+                        (int)call->attr[ACT].i);
+    qn_dtype y = call->out[Y].desc.dtype;
+    if (y != call->in[A].desc.dtype)
+        snprintf(text + used, bytes - (size_t)used, " -DQN_Y=%d", (int)y);
 }
 
-static void add_tensors(qn_exec *exec, const qn_call *call, const qn_operand *s,
-                        const qn_operand *v)
+void qn__product_tensors(qn_exec *exec, const qn_call *call, const qn_operand *s,
+                         const qn_operand *v)
 {
     qn__exec_tensor(exec, &call->out[Y]);
     qn__exec_tensor(exec, &call->out[PRE]);
@@ -108,11 +100,11 @@ static void add_strides(qn_exec *exec, const product *p)
 
 static qn_status fwd_plain(qn_exec *exec, const qn_call *call)
 {
-    product p = describe(call);
+    product p = qn__product(call);
     char options[128];
-    epilogue(call, options, sizeof options);
+    qn__product_epilogue(call, options, sizeof options);
     qn__exec_begin(exec, call, "matmul", "%s", options);
-    add_tensors(exec, call, &call->in[A], &call->in[B]);
+    qn__product_tensors(exec, call, &call->in[A], &call->in[B]);
     add_strides(exec, &p);
     size_t groups[3] = {(size_t)qn__ceil_div(p.n, 64), (size_t)p.m, (size_t)p.batch},
            local[3] = {64, 1, 1};
@@ -141,6 +133,7 @@ static uint64_t tile_bytes(const int32_t *knob)
 
 static const char *refuse_tile(const qn_call *call)
 {
+    if (call->in[A].desc.dtype != QN_F32) return "it multiplies f32 only";
     const char *why = qn__refuse_tile(call);
     if (why) return why;
     return tile_bytes(tile_settings[0].knob) > call->caps->local_bytes
@@ -150,7 +143,7 @@ static const char *refuse_tile(const qn_call *call)
 
 static const char *refuse_tile_setting(const qn_call *call, int setting)
 {
-    product p = describe(call);
+    product p = qn__product(call);
     const int32_t *knob = tile_settings[setting].knob;
     if (knob[TILE_ROWS] > 64 && p.m <= 64) return "there are fewer rows than a tile has";
     if (knob[TILE_COLS] > 64 && p.n <= 64) return "there are fewer columns than a tile has";
@@ -161,7 +154,7 @@ static const char *refuse_tile_setting(const qn_call *call, int setting)
 /* Tiles of 128 read each operand half as often; those of 64 keep more of the device busy. */
 static int tile_preset(const qn_call *call)
 {
-    product p = describe(call);
+    product p = qn__product(call);
     int64_t groups = qn__ceil_div(p.m, 128) * qn__ceil_div(p.n, 128) * p.batch;
     const int large = 4;
     return groups >= 2 * (int64_t)call->caps->compute_units && !refuse_tile_setting(call, large)
@@ -171,13 +164,13 @@ static int tile_preset(const qn_call *call)
 
 static qn_status fwd_tile(qn_exec *exec, const qn_call *call)
 {
-    product p = describe(call);
+    product p = qn__product(call);
     const int32_t *knob = tile_settings[call->setting].knob;
     char options[128];
-    epilogue(call, options, sizeof options);
+    qn__product_epilogue(call, options, sizeof options);
     qn__exec_begin(exec, call, "matmul_tile", "-DQN_A_TURNED=%d -DQN_B_TURNED=%d %s", p.a_col != 1,
                    p.b_col != 1, options);
-    add_tensors(exec, call, &call->in[A], &call->in[B]);
+    qn__product_tensors(exec, call, &call->in[A], &call->in[B]);
     qn__exec_i32(exec, p.m);
     add_strides(exec, &p);
     size_t groups[3] = {(size_t)qn__ceil_div(p.n, knob[TILE_COLS]),
@@ -251,7 +244,7 @@ static uint64_t packed_elements(const product *p, const wide_plan *w)
  * smaller one. */
 static uint64_t scratch_wide(const qn_call *call)
 {
-    product p = describe(call);
+    product p = qn__product(call);
     wide_plan w = plan_wide(call, &p);
     uint64_t batch = w.v_batch ? (uint64_t)p.batch : 1;
     uint64_t bytes = w.pack ? packed_elements(&p, &w) * batch * 4 : 0;
@@ -308,7 +301,7 @@ static bool streams(const product *p, const wide_plan *w, int depth)
 
 static const char *refuse_wide_setting(const qn_call *call, int setting)
 {
-    product p = describe(call);
+    product p = qn__product(call);
     qn_call preset = *call;
     preset.setting = 0;
     wide_plan w = plan_wide(&preset, &p);
@@ -322,23 +315,23 @@ static const char *refuse_wide_setting(const qn_call *call, int setting)
 
 static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
 {
-    product p = describe(call);
+    product p = qn__product(call);
     wide_plan w = plan_wide(call, &p);
     char options[128];
     int depth = wide_knob(call, KC, DEPTH);
     uint64_t lanes = 16 * (uint64_t)w.vectors;
     if (p.m == 0 || p.n == 0 || p.batch == 0) return QN_OK;
     if (w.pack && p.k > 0) QN_TRY(pack(exec, call, &p, &w));
-    epilogue(call, options, sizeof options);
+    qn__product_epilogue(call, options, sizeof options);
     qn__exec_begin(
         exec, call, "matmul_wide",
         "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 -DQN_KC=%d -DQN_FETCH_AHEAD=%d "
-        "-DQN_STREAM=%d %s",
+        "-DQN_STREAM=%d -DQN_PACKED=%d %s",
         w.vectors, w.s_by_k, w.flip, depth, !w.pack && !wide_knob(call, STILL, 0),
-        streams(&p, &w, depth), options);
+        streams(&p, &w, depth), w.pack, options);
     const qn_operand *s = w.flip ? &call->in[B] : &call->in[A],
                      *v = w.flip ? &call->in[A] : &call->in[B];
-    add_tensors(exec, call, s, w.pack ? NULL : v);
+    qn__product_tensors(exec, call, s, w.pack ? NULL : v);
     int64_t panels = qn__ceil_div(w.lanes, (int64_t)lanes);
     int64_t rows = block_rows(call, &p, &w, panels);
     qn__exec_i32(exec, w.rows);
@@ -379,7 +372,7 @@ static qn_gemm describe_gemm(const qn_call *call, const product *p)
 
 static qn_status fwd_clblast(qn_exec *exec, const qn_call *call)
 {
-    product p = describe(call);
+    product p = qn__product(call);
     if (exec->record || p.m == 0 || p.n == 0) return exec->status;
     qn_gemm gemm = describe_gemm(call, &p);
     /* With a transposed operand the leading dimension is the stored row, whatever the strides say.
@@ -399,12 +392,19 @@ static qn_status fwd_clblast(qn_exec *exec, const qn_call *call)
 
 static const char *refuse_clblast(const qn_call *call)
 {
+    if (call->in[A].desc.dtype != QN_F32) return "it multiplies f32 only";
     const char *why = qn__clblast_refuse();
     if (why) return why;
     if (call->in[BIAS].there || call->in[C].there || call->out[PRE].there || call->attr[ACT].i)
         return "it has no epilogue";
-    if (describe(call).k == 0) return "k is 0";
+    if (qn__product(call).k == 0) return "k is 0";
     return NULL;
+}
+
+static const char *refuse_tile(const qn_call *call)
+{
+    if (call->in[A].desc.dtype != QN_F32) return "it multiplies f32 only";
+    return qn__refuse_tile(call);
 }
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
@@ -412,6 +412,7 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
     switch (call->variant->family) {
     case QN_WIDE: return fwd_wide(exec, call);
     case QN_TILE: return fwd_tile(exec, call);
+    case QN_MATRIX: return qn__product_fwd_matrix(exec, call);
     case QN_CLBLAST: return fwd_clblast(exec, call);
     default: return fwd_plain(exec, call);
     }
@@ -419,11 +420,11 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
 
 /* ---- gradient: products again ---- */
 
-static qn_status product_of(qn_grad_builder *g, int x, bool tx, int y, bool ty, int *out)
+static qn_status product_of(qn_grad_builder *g, int x, bool tx, int y, bool ty, bool f32, int *out)
 {
     char line[64];
     int inputs[2] = {x, y};
-    snprintf(line, sizeof line, "matmul trans_a=%d trans_b=%d", tx, ty);
+    snprintf(line, sizeof line, "matmul trans_a=%d trans_b=%d%s", tx, ty, f32 ? " out=f32" : "");
     return g->emit(g, line, inputs, 2, out);
 }
 
@@ -476,8 +477,9 @@ static qn_status grad_b(qn_grad_builder *g, int dy)
         QN_TRY(flat(g, d, y, &d));
     }
     /* op(b) = a^T dy; stored b is its transpose when trans_b */
-    return tb ? product_of(g, d, true, x, ta, &g->din[B])
-              : product_of(g, x, !ta, d, false, &g->din[B]);
+    bool f32 = b->rank == 2 && g->call->in[B].desc.dtype != QN_F32;
+    return tb ? product_of(g, d, true, x, ta, f32, &g->din[B])
+              : product_of(g, x, !ta, d, false, f32, &g->din[B]);
 }
 
 static qn_status grad(qn_grad_builder *g)
@@ -486,19 +488,25 @@ static qn_status grad(qn_grad_builder *g)
     int dy;
     QN_TRY(through_act(g, &dy));
     if (dy < 0) return QN_OK;
+    int dy_f32 = dy; /* or whatever y is */
+    if (g->call->out[Y].desc.dtype != g->call->in[A].desc.dtype) {
+        char line[32];
+        snprintf(line, sizeof line, "cast to=%s", qn_dtype_name(g->call->in[A].desc.dtype));
+        QN_TRY(g->emit(g, line, &dy, 1, &dy));
+    }
     if (g->wanted[A]) {
         bool shared = g->call->in[A].desc.shape.rank == 3 && g->call->in[B].desc.shape.rank == 2;
-        if (ta && !shared) QN_TRY(product_of(g, g->in[B], tb, dy, true, &g->din[A]));
-        else QN_TRY(product_of(g, dy, false, g->in[B], !tb, &g->din[A]));
+        if (ta && !shared) QN_TRY(product_of(g, g->in[B], tb, dy, true, false, &g->din[A]));
+        else QN_TRY(product_of(g, dy, false, g->in[B], !tb, false, &g->din[A]));
         if (ta && shared) QN_TRY(g->emit(g, "permute p0=0 p1=2 p2=1", &g->din[A], 1, &g->din[A]));
     }
     if (g->wanted[B]) QN_TRY(grad_b(g, dy));
     if (g->in[BIAS] >= 0 && g->wanted[BIAS]) {
         int rows;
-        QN_TRY(flat(g, dy, &g->call->out[Y].desc.shape, &rows));
+        QN_TRY(flat(g, dy_f32, &g->call->out[Y].desc.shape, &rows));
         QN_TRY(g->emit(g, "reduce axis=0 kind=sum", &rows, 1, &g->din[BIAS]));
     }
-    if (g->in[C] >= 0 && g->wanted[C]) g->din[C] = dy;
+    if (g->in[C] >= 0 && g->wanted[C]) g->din[C] = dy_f32;
     return QN_OK;
 }
 
@@ -509,7 +517,9 @@ const qn_op qn__op_matmul = {
     .grad = grad,
     .bwd_reads_in = 1u << A | 1u << B,
     .fwd_in_place = 1u << C,
-    .variants = (const qn_variant[]){{.name = "wide",
+    .variants = (const qn_variant[]){{"matrix", QN_MATRIX, QN_MMA, qn__product_refuse_matrix,
+                                      qn__product_scratch_matrix},
+                                     {.name = "wide",
                                       .family = QN_WIDE,
                                       .order = QN_CHAIN,
                                       .refuse = qn__refuse_wide,

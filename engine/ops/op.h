@@ -116,6 +116,8 @@ struct qn_op {
     qn_status (*grad)(qn_grad_builder *builder);          /* GRAPH */
     /* Which inputs and outputs (saved included) the backward call reads: bit i. */
     uint32_t bwd_reads_in, bwd_reads_out;
+    /* Inputs whose gradient is f32 whatever their own type: bit i. */
+    uint32_t grad_f32;
     /* Bit i: output 0 may be written over input i (fwd); din[0] may be written over dout[0] (bwd).
      */
     uint32_t fwd_in_place;
@@ -177,13 +179,19 @@ qn_cost qn__call_cost(const qn_call *call);
 /* Shape rules: outputs like an input. */
 void qn__out_like(qn_call *call, int out, int in);
 void qn__out_shape(qn_call *call, int out, qn_dtype dtype, const qn_shape *shape);
+/* The type that attribute `attr`, same/f32/f16/bf16, names; same: that of input `in`. */
+qn_dtype qn__out_type(const qn_call *call, int attr, int in);
 qn_status qn__check_dtype(const qn_call *call, int in, qn_dtype dtype) QN_MUST_USE;
 qn_status qn__check_rank(const qn_call *call, int in, int low, int high) QN_MUST_USE;
 qn_status qn__check_dim(const qn_call *call, int in, int axis, int64_t want) QN_MUST_USE;
 /* All float inputs f32, all integer inputs i32: the start of most shape rules. */
 qn_status qn__check_f32(const qn_call *call) QN_MUST_USE;
-/* Elements of 4 bytes (f32 or i32), row-major: what ops that only move elements take. */
+/* The inputs of `mask` (bit i) that are there are f32, f16 or bf16, all of one type; the rest as
+ * qn__check_f32 says. */
+qn_status qn__check_elements(const qn_call *call, uint32_t mask) QN_MUST_USE;
+/* Elements of 4 or 2 bytes, row-major: what ops that only move elements take. */
 qn_status qn__check_word(const qn_call *call, int in) QN_MUST_USE;
+bool qn__is_float(qn_dtype dtype);
 /* The type of input `like`; and its shape. */
 qn_status qn__check_type_like(const qn_call *call, int in, int like) QN_MUST_USE;
 qn_status qn__check_like(const qn_call *call, int in, int like) QN_MUST_USE;

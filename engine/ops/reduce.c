@@ -10,7 +10,7 @@ enum {
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1));
     QN_TRY(qn__check_axis(call));
     int axis = (int)call->attr[AXIS].i;
     qn_shape y = call->in[0].desc.shape;
@@ -58,9 +58,10 @@ static uint64_t scratch(const qn_call *call)
     return (uint64_t)v.outer * (uint64_t)v.parts * (uint64_t)v.inner * 4;
 }
 
-static void begin(qn_exec *exec, const qn_call *call, const char *kernel)
+static void begin(qn_exec *exec, const qn_call *call, const char *kernel, bool from_parts)
 {
-    qn__exec_begin(exec, call, kernel, "-DQN_MAX=%d", call->attr[KIND].i == MAX);
+    qn__exec_begin(exec, call, kernel, "-DQN_MAX=%d -DQN_FROM_PARTS=%d", call->attr[KIND].i == MAX,
+                   from_parts);
 }
 
 /* One chain over each `chunk` of length; to and from are set, factor not. */
@@ -81,7 +82,7 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
     view v = view_of(call);
     if (v.inner == 1) {
-        begin(exec, call, "reduce_rows");
+        begin(exec, call, "reduce_rows", false);
         qn__exec_tensor(exec, &call->out[0]);
         qn__exec_tensor(exec, &call->in[0]);
         qn__exec_f32(exec, v.factor);
@@ -89,12 +90,12 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
         return qn__exec_rows(exec, call, v.outer);
     }
     if (v.parts > 1) {
-        begin(exec, call, "reduce_columns");
+        begin(exec, call, "reduce_columns", false);
         qn__exec_scratch(exec, call, 0);
         qn__exec_tensor(exec, &call->in[0]);
         QN_TRY(columns(exec, call, &v, 1, v.length, CHUNK, v.parts));
     }
-    begin(exec, call, "reduce_columns");
+    begin(exec, call, "reduce_columns", v.parts > 1 && call->in[0].desc.dtype != QN_F32);
     qn__exec_tensor(exec, &call->out[0]);
     if (v.parts > 1) {
         qn__exec_scratch(exec, call, 0);
@@ -107,7 +108,7 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
 static qn_status pick(qn_exec *exec, const qn_call *call, const view *v)
 {
     int64_t width = qn__exec_width(call);
-    begin(exec, call, v->inner == 1 ? "reduce_pick_rows" : "reduce_pick");
+    begin(exec, call, v->inner == 1 ? "reduce_pick_rows" : "reduce_pick", false);
     qn__exec_tensor(exec, &call->din[0]);
     qn__exec_tensor(exec, &call->dout[0]);
     qn__exec_tensor(exec, &call->in[0]);
@@ -122,7 +123,7 @@ static qn_status bwd(qn_exec *exec, const qn_call *call)
 {
     view v = view_of(call);
     if (call->attr[KIND].i == MAX) return pick(exec, call, &v);
-    begin(exec, call, v.inner == 1 ? "reduce_spread_rows" : "reduce_spread");
+    begin(exec, call, v.inner == 1 ? "reduce_spread_rows" : "reduce_spread", false);
     qn__exec_tensor(exec, &call->din[0]);
     qn__exec_tensor(exec, &call->dout[0]);
     qn__exec_f32(exec, v.factor);

@@ -5,7 +5,7 @@ enum { Y, RSTD };
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1u << X));
     QN_TRY(qn__check_rank(call, X, 1, QN_MAX_RANK));
     QN_TRY(qn__check_rank(call, GAMMA, 1, 1));
     QN_TRY(qn__check_dim(call, GAMMA, 0, qn__cols(&call->in[X])));

@@ -4,7 +4,7 @@ enum { X, POS, TABLE };
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1u << X));
     QN_TRY(qn__check_rank(call, X, 3, 3));
     QN_TRY(qn__check_rank(call, POS, 1, 1));
     QN_TRY(qn__check_rank(call, TABLE, 3, 3));

@@ -4,7 +4,7 @@ enum { GATE, UP };
 
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1u << GATE | 1u << UP));
     QN_TRY(qn__check_like(call, UP, GATE));
     qn__out_like(call, 0, GATE);
     return QN_OK;

@@ -2,7 +2,7 @@
 
 qn_status qn__unary_shape(qn_call *call)
 {
-    QN_TRY(qn__check_f32(call));
+    QN_TRY(qn__check_elements(call, 1));
     qn__out_like(call, 0, 0);
     return QN_OK;
 }

@@ -55,6 +55,11 @@ const op_cases cases_attention = {
         },
     .device =
         (const char *const[]){
+            "attention : q={t:f16,bf16}[5,2,3] k={t}[5,1,3] v={t}[5,1,4] ranges=i32[5,4]",
+            "attention : q={t:f16,bf16}[35,4,20] k={t}[35,2,20] v={t}[35,2,17] "
+            "ranges=i32[35,4]",
+            "attention soft_cap=1.5 : q={t:f16,bf16}[3,2,4] k={t}[7,1,4] v={t}[7,1,4] "
+            "ranges=i32[3,4] slots=i32[9]",
             "attention : q=f32[{r:0,1,13,63,64,65},2,16] k=f32[{r},2,16] v=f32[{r},2,16]"
             " ranges=i32[{r},4]",
             "attention scale={0,0.3} soft_cap={0,2} : q=f32[17,6,8] k=f32[17,2,8] v=f32[17,2,12]"
@@ -69,6 +74,8 @@ const op_cases cases_attention = {
         },
     .sizes =
         (const char *const[]){
+            "attention : q={t:f16,bf16}[300,2,16] k={t}[300,2,16] v={t}[300,2,16] "
+            "ranges=i32[300,4]",
             "attention keys=3 : q=f32[5,2,3] k=f32[5,1,3] v=f32[5,1,4] ranges=i32[5,4]",
             "attention scale=0.2 soft_cap={0,1.5} :"
             " q=f32[{r:31,33,129,257,300},{h:2,4},{d:16,64}] k=f32[{r},2,{d}] v=f32[{r},2,{d}] "

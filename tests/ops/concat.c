@@ -9,6 +9,7 @@ const op_cases cases_concat = {
         },
     .device =
         (const char *const[]){
+            "concat axis=1 : a={t:f16,bf16}[3,{7,65}] b={t}[3,2]",
             "concat : a=f32[{0,1,61,64,65}] b=f32[{0,3}]",
             "concat axis=1 : a=f32[5,{1,63,64,65}] b=f32[5,2] c=f32[5,3]",
             "concat axis=0 : a=f32[2,{n:0,1,61}] b=f32[3,{n}] c=f32[0,{n}] d=f32[1,{n}]",

@@ -14,6 +14,7 @@ const op_cases cases_cross_entropy = {
         },
     .device =
         (const char *const[]){
+            "cross_entropy : logits={f16,bf16}[3,{1,19,130}] targets=i32[3]",
             "cross_entropy : logits=f32[5,{1,2,61,63,64,65}] targets=i32[5]",
             "cross_entropy : logits=f32[{r:0,1,13,63,64,65},17] targets=i32[{r}]",
             NULL,

@@ -16,6 +16,7 @@ const op_cases cases_dropout = {
         },
     .device =
         (const char *const[]){
+            "dropout p=0.4 : x={f16,bf16}[3,{7,65}] rng=i32[4]",
             "dropout p={0,0.1,0.9} stream=3 : x=f32[{0,1,61,4095,4096,4097}] rng=i32[4]",
             "dropout p=0.5 : x=f32[5,{1,3,61}] rng=i32[4]",
             NULL,

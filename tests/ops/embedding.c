@@ -21,6 +21,7 @@ const op_cases cases_embedding = {
         },
     .device =
         (const char *const[]){
+            "embedding out={same,f32,f16,bf16} : table={f32,f16,bf16}[5,19] ids=i32[7]",
             "embedding : table=f32[11,{0,1,13,63,64,65}] ids=i32[{1,67}]",
             "embedding : table=f32[3,8] ids=i32[0]",
             NULL,

@@ -13,6 +13,7 @@ const op_cases cases_gelu = {
         },
     .device =
         (const char *const[]){
+            "gelu erf={0,1} : x={f16,bf16}[{1,61,4097}]",
             "gelu erf={0,1} : x=f32[{n:0,1,61,4095,4096,4097}]",
             NULL,
         },

@@ -27,6 +27,7 @@ const op_cases cases_layer_norm = {
         },
     .device =
         (const char *const[]){
+            "layer_norm : x={f16,bf16}[{3,67},{n:19,64,130}] gamma=f32[{n}] beta=f32[{n}]",
             "layer_norm : x=f32[5,{c:1,13,63,64,65,128}] gamma=f32[{c}] beta=f32[{c}]",
             "layer_norm : x=f32[{0,1,61,63,64,65},16] gamma=f32[16] beta=f32[16]",
             "layer_norm : x=f32[3,{c:1,17,64}] gamma=f32[{c}]",

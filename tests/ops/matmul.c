@@ -28,6 +28,20 @@ const op_cases cases_matmul = {
         },
     .device =
         (const char *const[]){
+            "matmul trans_a=0 trans_b=0 out={same,f32} : "
+            "a={t:f16,bf16}[{m:1,13,49},{k:0,1,17}] b={t}[{k},{n:1,61}]",
+            "matmul trans_a=0 trans_b=1 out={same,f32} : "
+            "a={t:f16,bf16}[{m:1,13,49},{k:0,1,17}] b={t}[{n:1,61},{k}]",
+            "matmul trans_a=1 trans_b=0 out={same,f32} : "
+            "a={t:f16,bf16}[{k:0,1,17},{m:1,13,49}] b={t}[{k},{n:1,61}]",
+            "matmul trans_a=1 trans_b=1 out={same,f32} : "
+            "a={t:f16,bf16}[{k:0,1,17},{m:1,13,49}] b={t}[{n:1,61},{k}]",
+            "matmul act={gelu,silu} out={same,f32} : a={t:f16,bf16}[13,6] b={t}[6,33] "
+            "bias=f32[33] c=f32[13,33] +pre",
+            "matmul : a={t:f16,bf16}[3,7,9] b={t}[3,9,7]",
+            "matmul : a={t:f16,bf16}[3,7,9] b={t}[9,7] bias=f32[7]",
+            "matmul trans_b={0,1} : a=bf16[37,33] b=bf16[33,33]",
+            "matmul trans_a=1 trans_b={0,1} : a=bf16[33,37] b=bf16[33,33]",
             "matmul trans_a=0 trans_b=0 : a=f32[{m:0,1,13},{k:0,1,17}] b=f32[{k},{n:1,61}]",
             "matmul trans_a=0 trans_b=1 : a=f32[{m:0,1,13},{k:0,1,17}] b=f32[{n:1,61},{k}]",
             "matmul trans_a=1 trans_b=0 : a=f32[{k:0,1,17},{m:0,1,13}] b=f32[{k},{n:1,61}]",
@@ -53,6 +67,11 @@ const op_cases cases_matmul = {
         },
     .sizes =
         (const char *const[]){
+            "matmul trans_b={0,1} : a={t:f16,bf16}[29,2600] b={t}[2600,2600]",
+            "matmul out=f32 : a={t:f16,bf16}[{m:300,301},5000] b={t}[5000,40]",
+            "matmul trans_a=1 out=f32 : a={t:f16,bf16}[33,771] b={t}[33,{n:1024,1040}]",
+            "matmul trans_a={0,1} trans_b={0,1} act=gelu : a={t:f16,bf16}[64,64] "
+            "b={t}[64,64] bias=f32[64] +pre",
             /* several visits to y; rows of b fetched ahead; flipped tiles taken up again */
             "matmul : a=f32[30,2100] b=f32[2100,{n:64,96}]",
             "matmul trans_b={0,1} act=gelu : a=f32[29,1025] b=f32[1025,1025] bias=f32[1025] +pre",

@@ -18,6 +18,9 @@ const op_cases cases_multiply = {
         },
     .device =
         (const char *const[]){
+            "multiply : a={t:f16,bf16}[3,{n:7,65}] b={t}[3,{n}]",
+            "multiply : a={t:f16,bf16}[37,{n:7,65}] b={t}[{n}]",
+            "multiply : a={t:f16,bf16}[37] b={t}[1]",
             "multiply : a=f32[{n:0,1,61,4095,4096,4097}] b=f32[{n}]",
             "multiply : a=f32[5,{n:0,1,61,63,64,65}] b=f32[{n}]",
             "multiply : a=f32[{n:0,1,61,4095,4096,4097},3] b=f32[3]",

@@ -8,6 +8,7 @@ const op_cases cases_pad = {
         },
     .device =
         (const char *const[]){
+            "pad axis=1 before=2 after=1 : x={f16,bf16}[3,{7,65}]",
             "pad before={0,1,61} after={0,3} : x=f32[{0,1,64}]",
             "pad axis=1 before=1 after={0,63,64,65} : x=f32[5,7]",
             "pad axis=0 before=3 after=2 : x=f32[2,{0,1,61}]",

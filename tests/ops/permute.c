@@ -8,6 +8,8 @@ const op_cases cases_permute = {
         },
     .device =
         (const char *const[]){
+            "permute p0=1 p1=0 : x={f16,bf16}[{3,33},{7,40}]",
+            "permute p0=0 p1=2 p2=1 : x=bf16[2,17,35]",
             "permute p0=1 p1=0 : x=f32[{0,1,13,63,64,65},{1,17}]",
             "permute p0=0 p1=2 p2=1 : x=f32[2,{1,15,16,17},{3,64}]",
             "permute p0=1 p1=0 p2=2 : x=f32[3,5,{1,64,65}]",

@@ -25,6 +25,7 @@ const op_cases cases_reduce = {
         },
     .device =
         (const char *const[]){
+            "reduce axis={0,1} kind={sum,mean,max} : x={f16,bf16}[{5,130},19]",
             "reduce kind={sum,mean,max} : x=f32[{1,13,63,64,65}]",
             "reduce axis=1 kind={sum,mean,max} : x=f32[{0,1,61},{1,64,65}]",
             "reduce axis=0 kind={sum,mean,max} : x=f32[{1,61,64},{0,1,15,17}]",

@@ -13,6 +13,7 @@ const op_cases cases_relu = {
         },
     .device =
         (const char *const[]){
+            "relu : x={f16,bf16}[{1,61,4097}]",
             "relu : x=f32[{n:0,1,61,4095,4096,4097}]",
             NULL,
         },

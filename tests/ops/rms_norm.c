@@ -8,6 +8,7 @@ const op_cases cases_rms_norm = {
         },
     .device =
         (const char *const[]){
+            "rms_norm : x={f16,bf16}[{3,67},{n:19,64,130}] gamma=f32[{n}]",
             "rms_norm : x=f32[5,{c:1,13,63,64,65,128}] gamma=f32[{c}]",
             "rms_norm : x=f32[{0,1,61,63,64,65},16] gamma=f32[16]",
             NULL,

@@ -22,6 +22,8 @@ const op_cases cases_rope = {
         },
     .device =
         (const char *const[]){
+            "rope halves={0,1} : x={f16,bf16}[3,2,{10,70}] pos=i32[3] table=f32[7,4,2]",
+            "rope halves={0,1} : x={f16,bf16}[3,2,70] pos=i32[3] table=f32[7,33,2]",
             "rope halves={0,1} : x=f32[{r:0,1,13,63,64,65},3,16] pos=i32[{r}] table=f32[17,8,2]",
             "rope halves={0,1} : x=f32[5,2,{2,3,31,32,33}] pos=i32[5] table=f32[9,1,2]",
             NULL,

@@ -180,7 +180,9 @@ static bool place_backward(test *t, places *p, qn_call *call, const manner *how,
             mark_written(p, call->din[0].buffer);
             continue;
         }
-        place *one = place_make(p, t->row->in[i].name, &t->in[i].desc, NULL, how->shift);
+        qn_desc desc = t->in[i].desc;
+        if (t->call.op->grad_f32 >> i & 1) desc.dtype = QN_F32;
+        place *one = place_make(p, t->row->in[i].name, &desc, NULL, how->shift);
         if (!one) return false;
         call->din[i] = one->operand;
     }

@@ -8,6 +8,7 @@ const op_cases cases_scale = {
         },
     .device =
         (const char *const[]){
+            "scale factor=0.3 : x={f16,bf16}[{1,61,4097}]",
             "scale factor=-1.7 : x=f32[{0,1,61,4095,4096,4097}]",
             NULL,
         },

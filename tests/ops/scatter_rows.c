@@ -27,6 +27,7 @@ const op_cases cases_scatter_rows = {
         },
     .device =
         (const char *const[]){
+            "scatter_rows : dst={t:f16,bf16}[5,19] src={t}[3,19] index=i32[3]",
             "scatter_rows : dst=f32[7,{n:0,1,61,63,64,65}] src=f32[5,{n}] index=i32[5]",
             "scatter_rows : dst=f32[{s:1,13,64,65},3] src=f32[{s},3] index=i32[{s}]",
             "scatter_rows : dst=f32[5,3] src=f32[0,3] index=i32[0]",

@@ -13,6 +13,7 @@ const op_cases cases_silu = {
         },
     .device =
         (const char *const[]){
+            "silu : x={f16,bf16}[{1,61,4097}]",
             "silu : x=f32[{n:0,1,61,4095,4096,4097}]",
             NULL,
         },

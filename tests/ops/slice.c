@@ -8,6 +8,7 @@ const op_cases cases_slice = {
         },
     .device =
         (const char *const[]){
+            "slice axis=1 from=2 to=5 : x={f16,bf16}[3,{7,65}]",
             "slice from=0 to={0,1,61,64,65} : x=f32[65]",
             "slice axis=1 from=1 to={1,2,64,65} : x=f32[5,66]",
             "slice axis=0 from=3 to=5 : x=f32[7,{0,1,61}]",

@@ -14,6 +14,7 @@ const op_cases cases_swiglu = {
         },
     .device =
         (const char *const[]){
+            "swiglu : gate={t:f16,bf16}[{n:1,61,4097}] up={t}[{n}]",
             "swiglu : gate=f32[{n:0,1,61,4095,4096,4097}] up=f32[{n}]",
             NULL,
         },

@@ -13,6 +13,7 @@ const op_cases cases_tanh = {
         },
     .device =
         (const char *const[]){
+            "tanh : x={f16,bf16}[{1,61,4097}]",
             "tanh : x=f32[{n:0,1,61,4095,4096,4097}]",
             NULL,
         },

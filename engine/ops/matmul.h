@@ -1,0 +1,32 @@
+/* What the variants of matmul share: the product behind a call, and the end of every kernel. */
+#ifndef QN_OPS_MATMUL_H
+#define QN_OPS_MATMUL_H
+
+#include "base/checked.h"
+#include "ops/exec.h"
+
+enum { A, B, BIAS, C };
+enum { Y, PRE };
+enum { TRANS_A, TRANS_B, ACT, OUT };
+
+/* The product with transpositions resolved to strides, all in elements. */
+typedef struct product {
+    int64_t m, n, k, batch;
+    uint64_t a_row, a_col, b_row,
+        b_col; /* a(m, k) = a[m a_row + k a_col], b(k, n) = b[k b_row + n b_col] */
+    uint64_t a_batch, b_batch, y_batch;
+} product;
+
+product qn__product(const qn_call *call);
+/* The epilogue's meaning, the same macros for every kernel. */
+void qn__product_epilogue(const qn_call *call, char *text, size_t bytes);
+/* Arguments y, pre, s, v (NULL: the scratch), bias, c. */
+void qn__product_tensors(qn_exec *exec, const qn_call *call, const qn_operand *s,
+                         const qn_operand *v);
+
+/* Products of bf16 on a CPU's bf16 dot product (matmul_matrix.c). */
+const char *qn__product_refuse_matrix(const qn_call *call);
+uint64_t qn__product_scratch_matrix(const qn_call *call);
+qn_status qn__product_fwd_matrix(qn_exec *exec, const qn_call *call) QN_MUST_USE;
+
+#endif
