@@ -401,12 +401,6 @@ static const char *refuse_clblast(const qn_call *call)
     return NULL;
 }
 
-static const char *refuse_tile(const qn_call *call)
-{
-    if (call->in[A].desc.dtype != QN_F32) return "it multiplies f32 only";
-    return qn__refuse_tile(call);
-}
-
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
     switch (call->variant->family) {
