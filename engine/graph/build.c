@@ -77,6 +77,7 @@ qn_status qn__graph_new_node(qn_graph *graph, qn_node **node)
     memset((*node)->dout, -1, sizeof(*node)->dout);
     memset((*node)->din, -1, sizeof(*node)->din);
     (*node)->in_backward = graph->building_backward;
+    (*node)->block = graph->building_backward ? 0 : graph->block;
     return QN_OK;
 }
 
@@ -250,6 +251,11 @@ qn_status qn__graph_all_reduce(qn_graph *graph, int tensor, qn_comm_op op, int *
     node->in[0] = tensor;
     node->out[0] = *output;
     return QN_OK;
+}
+
+void qn__graph_begin_block(qn_graph *graph, int block)
+{
+    graph->block = block;
 }
 
 qn_store *qn__graph_store(const qn_graph *graph)

@@ -28,6 +28,8 @@ typedef struct qn_node {
     bool backward;    /* runs op->bwd */
     bool in_backward; /* belongs to the backward half */
     bool dead;
+    bool again; /* makes an activation for the second time */
+    int block;  /* transformer block, from 1; 0: none */
     qn_attr attr[QN_OP_MAX_ATTR];
     int in[QN_OP_MAX_IN];   /* tensor ids; -1 absent */
     int out[QN_OP_MAX_OUT]; /* forward: made here; backward: read */
@@ -44,6 +46,7 @@ struct qn_graph {
     qn_node *nodes;
     int node_count, node_capacity;
     bool building_backward;
+    int block;     /* of nodes made now */
     bool chaining; /* gradients of parts: sums continue */
     int64_t rows;  /* upper bound of the run-time dimension; 0: none */
 };
@@ -77,6 +80,9 @@ void qn__node_call(const qn_graph *graph, const qn_node *node, qn_call *call);
 
 /* Passes over a node list that the plan owns a copy of. */
 void qn__pass_fuse(qn_graph *graph, qn_node *nodes, int count);
+/* Replaces the list: it grows. */
+qn_status qn__pass_recompute(qn_graph *graph, qn_recompute mode, qn_node **nodes,
+                             int *count) QN_MUST_USE;
 void qn__pass_drop_dead(const qn_graph *graph, qn_node *nodes, int count);
 
 /* Calls fn with every tensor id a node reads, then with every one it writes. */

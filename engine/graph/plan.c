@@ -154,7 +154,7 @@ static qn_status choose_step(qn_plan *plan, qn_step *step)
     double bytes_s = caps->peak_gbytes > 0 ? cost.bytes / (caps->peak_gbytes * 1e9) : 0;
     plan->facts.flops += cost.flops;
     plan->facts.bytes += cost.bytes;
-    if (step->node.op == QN_OP_MATMUL || step->node.op == QN_OP_ATTENTION)
+    if (!step->node.again && (step->node.op == QN_OP_MATMUL || step->node.op == QN_OP_ATTENTION))
         plan->facts.matrix_flops += cost.flops;
     plan->facts.predicted_seconds += (flops_s > bytes_s ? flops_s / 0.85 : bytes_s / 0.7) + 5e-6;
     return QN_OK;
@@ -164,20 +164,24 @@ static qn_status choose_step(qn_plan *plan, qn_step *step)
 static qn_status take_nodes(qn_plan *plan, const qn_plan_options *options)
 {
     qn_graph *graph = plan->graph;
-    size_t count = (size_t)graph->node_count;
-    qn_node *nodes = malloc((count + 1) * sizeof *nodes);
-    plan->steps = calloc(count + 1, sizeof *plan->steps);
+    int count = graph->node_count;
+    qn_node *nodes = malloc(((size_t)count + 1) * sizeof *nodes);
+    if (!nodes) return qn__fail(QN_OS_ERROR, "out of memory");
+    if (count) memcpy(nodes, graph->nodes, (size_t)count * sizeof *nodes);
+    qn__pass_drop_dead(graph, nodes, count);
+    qn_status status = qn__pass_recompute(graph, options->recompute, &nodes, &count);
+    plan->steps = calloc((size_t)count + 1, sizeof *plan->steps);
     plan->places = calloc((size_t)graph->tensor_count + 1, sizeof *plan->places);
     plan->descs = calloc((size_t)graph->tensor_count + 1, sizeof *plan->descs);
-    if (!nodes || !plan->steps || !plan->places || !plan->descs) {
+    if (status == QN_OK && (!plan->steps || !plan->places || !plan->descs))
+        status = qn__fail(QN_OS_ERROR, "out of memory");
+    if (status != QN_OK) {
         free(nodes);
-        return qn__fail(QN_OS_ERROR, "out of memory");
+        return status;
     }
-    if (count) memcpy(nodes, graph->nodes, count * sizeof *nodes);
-    qn__pass_drop_dead(graph, nodes, (int)count);
-    if (!options->keep_unfused) qn__pass_fuse(graph, nodes, (int)count);
+    if (!options->keep_unfused) qn__pass_fuse(graph, nodes, count);
     plan->first_backward = -1;
-    for (size_t i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         if (nodes[i].dead || nodes[i].op == QN_RESHAPE) continue;
         if (nodes[i].in_backward && plan->first_backward < 0)
             plan->first_backward = plan->step_count;

@@ -61,6 +61,8 @@ qn_status qn__plans_profile(qn_plan **plans, int count, char **json) QN_MUST_USE
 /* In which order each op of a plan adds: {"matmul": "chain", ...}, added to the object `orders`; an
  * op with several has "mixed". false: out of memory. */
 bool qn__plan_orders(const qn_plan *plan, json_t *orders);
+/* What is built from now on belongs to this transformer block, from 1; 0: to none. */
+void qn__graph_begin_block(qn_graph *graph, int block);
 qn_store *qn__graph_store(const qn_graph *graph);
 /* Index of a tensor; -1 when there is none. */
 int qn__store_index(const qn_store *store, const char *name);

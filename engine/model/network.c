@@ -357,11 +357,13 @@ qn_tensor *qn__network_hidden(qn_network *n)
                      qn_apply(n->graph, "embedding", weight(n, QN_POSITIONS, -1), in.pos));
     x = dropout(n, x, n->dropout, 0);
     for (int layer = 0; layer < n->config->layers; layer++) {
+        qn__graph_begin_block(n->graph, layer + 1);
         qn_tensor *h = norm(n, x, QN_NORM1, QN_NORM1_BIAS, layer);
         x = qn_apply(n->graph, "add", x, attention(n, h, &in, layer));
         h = norm(n, x, QN_NORM2, QN_NORM2_BIAS, layer);
         x = qn_apply(n->graph, "add", x, feed_forward(n, h, layer));
     }
+    qn__graph_begin_block(n->graph, 0);
     return norm(n, x, QN_FINAL, QN_FINAL_BIAS, -1);
 }
 

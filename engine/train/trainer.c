@@ -18,6 +18,17 @@
 /* Of device memory, what a plan may take when it chooses for itself. */
 static const double auto_share = 0.8;
 
+static qn_status find_recompute(const char *name, qn_recompute *mode)
+{
+    static const char *const names[] = {
+        [QN_KEEP_ALL] = "none", [QN_RECOMPUTE_CHEAP] = "cheap", [QN_RECOMPUTE_BLOCK] = "block"};
+    for (int i = 0; i < 3; i++) {
+        *mode = (qn_recompute)i;
+        if (strcmp(name, names[i]) == 0) return QN_OK;
+    }
+    return qn__fail(QN_BAD_ARGUMENT, "recompute: \"%s\" is not none, cheap or block", name);
+}
+
 static qn_status try_micro(const qn_train_options *o, const qn_model_config *config,
                            qn_device *device, const qn_caps *caps, int64_t micro, double share,
                            qn_training **training)
@@ -31,6 +42,7 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
     qn_sampling how;
     QN_TRY(qn__data_sampling(o, &how));
     options.packed = how.documents;
+    QN_TRY(find_recompute(o->recompute, &options.recompute));
     QN_TRY(qn__head_parse(o->head_chunk, &options.head_chunk));
     QN_TRY(qn__training_create(device, caps, config, &options, training));
     uint64_t need = qn__training_bytes(*training);

@@ -89,6 +89,7 @@ static qn_status plan(const qn_training *t, qn_graph *graph, qn_plan **made)
 {
     const qn_plan_options options = {.size = sizeof options,
                                      .variant = t->variant,
+                                     .recompute = t->recompute,
                                      .tune = t->tune,
                                      .tune_seconds = t->tune_seconds};
     return qn_plan_create(graph, &options, made);
@@ -225,6 +226,7 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->lora_still.dropout = 0;
     t->packed = options->packed;
     t->variant = options->variant;
+    t->recompute = options->recompute;
     t->tune = options->tune;
     t->tune_seconds = options->tune_seconds;
     t->head_chunk = qn__head_rows(options->head_chunk, t->rows, config->vocab);

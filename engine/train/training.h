@@ -16,10 +16,11 @@ typedef struct qn_training {
     int64_t length;               /* tokens a sequence, at most the context */
     int64_t rows;                 /* micro * length */
     float dropout;
-    qn_lora lora;               /* of rank above 0: what is trained */
-    qn_lora lora_still;         /* the same without dropout, for evaluation */
-    bool packed;                /* each leaf has its own positions and ranges */
-    int64_t head_chunk;         /* rows of logits at a time; rows: all */
+    qn_lora lora;       /* of rank above 0: what is trained */
+    qn_lora lora_still; /* the same without dropout, for evaluation */
+    bool packed;        /* each leaf has its own positions and ranges */
+    int64_t head_chunk; /* rows of logits at a time; rows: all */
+    qn_recompute recompute;
     const char *variant, *tune; /* as the options; for the plans while they are made */
     double tune_seconds;
     qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
@@ -45,6 +46,7 @@ typedef struct qn_training_options {
     const qn_lora *lora; /* NULL, or of rank 0: all weights are trained */
     bool packed;         /* sequences hold documents: see qn__training_set_positions */
     int64_t head_chunk;  /* rows of logits at a time; 0: all; below: see head.h */
+    qn_recompute recompute;
     const char *variant; /* force this kernel variant wherever it applies; NULL: our choice */
     bool writes;         /* also generate text with it */
     const char *tune;    /* as qn_plan_options; copied into the plans */

@@ -110,8 +110,19 @@ static void head_in_chunks(void **state)
     check_ways(ways, 4, 2);
 }
 
+static void recompute(void **state)
+{
+    (void)state;
+    const keys ways[] = {{.row = {{"recompute", "cheap"}}},
+                         {.row = {{"recompute", "block"}}},
+                         {.row = {{"recompute", "block"}, {"head_chunk", "7"}}},
+                         {.row = {{"recompute", "cheap"}, {"head_chunk", "16"}}}};
+    check_ways(ways, 4, 4);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(head_in_chunks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(head_in_chunks),
+                                       cmocka_unit_test(recompute)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,6 +83,13 @@ QN_API qn_status qn_graph_assign(qn_graph *graph, qn_tensor *tensor, const char 
 
 /* ---- plans ---- */
 
+/* What the backward pass makes again instead of keeping it from the forward pass; the same bits. */
+typedef enum qn_recompute {
+    QN_KEEP_ALL,
+    QN_RECOMPUTE_CHEAP, /* what costs little and follows from what is kept: norms, activations */
+    QN_RECOMPUTE_BLOCK  /* all but the inputs of transformer blocks */
+} qn_recompute;
+
 typedef struct qn_plan_options {
     uint32_t size;       /* sizeof(qn_plan_options) */
     int slots;           /* micro-batches in flight, 1 */
@@ -90,6 +97,7 @@ typedef struct qn_plan_options {
     const char *variant; /* force this variant wherever it applies ("plain") */
     const char *tune;    /* "off", "read" or "on" (see tune.h); NULL: $QN_TUNE, else read */
     double tune_seconds; /* what "on" may take when the plan is prepared; 0: 30 */
+    qn_recompute recompute;
 } qn_plan_options;
 
 /* Fuse, choose kernels, place tensors: pure, touches no device. options may be NULL. */
