@@ -9,7 +9,8 @@ int qn__bench(const qn_command *self, int argc, char **argv);
 #define FLAG_VARIANT                                                                               \
     {                                                                                              \
         "variant", "V",                                                                            \
-            "force this kernel family: plain, wide, tile, clblast (default: the engine's choice)"  \
+            "force this kernel family: plain, wide, tile, clblast, or one of its settings: "       \
+            "wide/deep (default: the engine's choice)"                                             \
     }
 #define FLAG_REPEATS                                                                               \
     {                                                                                              \

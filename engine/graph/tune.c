@@ -179,7 +179,7 @@ static qn_status time_one(work *w, item *one)
 static qn_status time_all(work *w)
 {
     qn_status status = QN_OK;
-    qsort(w->items, (size_t)w->count, sizeof *w->items, by_work);
+    if (w->count) qsort(w->items, (size_t)w->count, sizeof *w->items, by_work);
     w->info.calls = w->count;
     w->info.budget = w->budget;
     bool go_on = tell(w);

@@ -1,6 +1,7 @@
 #include "ops/rig.h"
 
 #include "base/rng.h"
+#include "numeric/half.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,16 @@ static qn_status fill(const qn_operand *operand, const char *name)
             values[r * 4 + 2] = (uint32_t)r + 1;
             values[r * 4 + 3] = (uint32_t)(count / 4);
         }
+    qn_dtype dtype = operand->desc.dtype; /* halves: narrowed in place, from the front */
+    for (int64_t i = 0; i < count && (dtype == QN_F16 || dtype == QN_BF16); i++) {
+        float x = qn__bits_f32(values[i]);
+        uint16_t half = dtype == QN_F16 ? qn__f32_to_f16(x) : qn__f32_to_bf16(x);
+        memcpy((char *)values + i * 2, &half, 2);
+    }
     qn_status status = QN_OK;
-    if (qn_dtype_bytes(operand->desc.dtype) == 4)
-        status = qn__buffer_write(operand->buffer, operand->offset, values, (uint64_t)count * 4);
+    if (dtype != QN_U8)
+        status = qn__buffer_write(operand->buffer, operand->offset, values,
+                                  (uint64_t)count * (uint64_t)qn_dtype_bytes(dtype));
     free(values);
     return status;
 }

@@ -24,7 +24,8 @@ int qn__call_candidates(const qn_call *call, qn_choice list[QN_MAX_CHOICES])
     for (int i = 0; i < row->in_count; i++) data |= call->in[i].there && row->in[i].integer;
     if (cost.flops <= 0 && cost.bytes <= 0) data = true; /* nothing to do takes no time */
     for (int i = 1; i < count && !data; i++)
-        if (small || list[i].variant == list[0].variant) list[kept++] = list[i];
+        if (list[i].variant == list[0].variant || (small && list[i].variant != list[i - 1].variant))
+            list[kept++] = list[i];
     return kept;
 }
 

@@ -17,7 +17,7 @@ typedef struct qn_timer {
 
 /* The choices worth timing for this call, the default first. 1: there is nothing to choose. Calls
  * whose time depends on data that only a run has (integer inputs) are left alone; more general
- * variants than the default's are timed for small calls only. Pure. */
+ * variants than the default's are timed at their presets, and for small calls only. Pure. */
 int qn__call_candidates(const qn_call *call, qn_choice list[QN_MAX_CHOICES]);
 /* Race them. On the device, in memory of their own; the winner's results are compared with the
  * default's and must be the same bits. *finished: false when it was over before. */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "device/tuning.h"
 #include "model/weights.h"
 #include "train/head.h"
 #include "train/metrics.h"
@@ -126,8 +127,10 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     t->targets = t->ids + rows;
     t->positions = t->targets + rows;
     QN_TRY(qn__sample_text_create(o, t->data.tokenizer, &t->sample_text));
-    if (progress && !progress(user, "building kernels", 0, 1))
-        return qn__fail(QN_INTERRUPTED, "stopped");
+    qn_tune_mode tune;
+    QN_TRY(qn__tune_mode(o->tune, &tune));
+    const char *what = tune == QN_TUNE_ON ? "timing and building kernels" : "building kernels";
+    if (progress && !progress(user, what, 0, 1)) return qn__fail(QN_INTERRUPTED, "stopped");
     QN_TRY(qn__training_prepare(t->training));
     QN_TRY(qn__weights_init(t->training->store, &config, (uint64_t)o->seed));
     if (!*o->out) return QN_OK;
