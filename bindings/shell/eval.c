@@ -10,6 +10,8 @@ int qn__eval(const qn_command *self, int argc, char **argv);
 
 static const qn_flag flags[] = {
     {"model", "PATH", "a model folder, a llama2.c or an llm.c checkpoint"},
+    {"adapter", "DIR", "LoRA adapters in PEFT's layout, folded into the model as it is read"},
+    {"context", "N", "at most so many tokens at once, to save memory (default: the model's)"},
     {"tokenizer", "PATH",
      "a folder with tokenizer.json, or a file (default: from the model folder)"},
     {"text", "FILE",
@@ -98,10 +100,7 @@ int qn__eval(const qn_command *self, int argc, char **argv)
     if (code == QN_GO_ON)
         code = qn__open_tokenizer(qn__arg(&args, "tokenizer"), model_path, &tokenizer);
     if (code == QN_GO_ON) code = qn__open_device(qn__arg(&args, "device"), false, &device);
-    if (code == QN_GO_ON) {
-        qn_status status = qn_model_load(device, model_path, &model);
-        if (status != QN_OK) code = qn__say_status(status);
-    }
+    if (code == QN_GO_ON) code = qn__open_model(&args, device, model_path, &model);
     if (code == QN_GO_ON) code = qn__check_vocab(tokenizer, model);
     if (code == QN_GO_ON) code = measure(model, tokenizer, text, (int)batch, &r);
     if (code == QN_GO_ON)

@@ -10,6 +10,8 @@ int qn__generate(const qn_command *self, int argc, char **argv);
 
 static const qn_flag flags[] = {
     {"model", "PATH", "a model folder, a llama2.c or an llm.c checkpoint"},
+    {"adapter", "DIR", "LoRA adapters in PEFT's layout, folded into the model as it is read"},
+    {"context", "N", "at most so many tokens at once, to save memory (default: the model's)"},
     {"tokenizer", "PATH",
      "a folder with tokenizer.json, or a file (default: from the model folder)"},
     {"prompt", "TEXT",
@@ -161,7 +163,8 @@ static int open_and_run(job *j, const qn_args *args, const qn_sampler_options *s
     size_t bytes = 0;
     int code = qn__open_tokenizer(qn__arg(args, "tokenizer"), model, &j->tokenizer);
     if (code == QN_GO_ON) code = qn__open_device(qn__arg(args, "device"), false, &device);
-    qn_status status = code == QN_GO_ON ? qn_model_load(device, model, &j->model) : QN_OK;
+    if (code == QN_GO_ON) code = qn__open_model(args, device, model, &j->model);
+    qn_status status = QN_OK;
     if (status == QN_OK && code == QN_GO_ON) code = qn__check_vocab(j->tokenizer, j->model);
     if (status == QN_OK && code == QN_GO_ON)
         status = qn_session_create(j->model, sampler, &j->session);

@@ -13,6 +13,10 @@
         "quernel train --text stories.txt --tokenizer bpe:1024 --arch llama --layers 4 "           \
         "--heads 4 \\\n      --embed 128 --context 128 --batch 32 --steps 1000 --lr 1e-3 "         \
         "--out model")                                                                             \
+    ROW(finetune, "train a model further, or LoRA adapters for it",                                \
+        "--model PATH --text FILE --out DIR [--lora-rank R] [flags]",                              \
+        "quernel finetune --model llama --text poems.txt --lora-rank 16 --out poet\n"              \
+        "  quernel generate --model llama --adapter poet --prompt \"O rose\"")                     \
     ROW(generate, "continue a prompt", "--model PATH [--prompt TEXT] [--tokens N] [flags]",        \
         "quernel generate --model model --prompt \"Once upon a time\" --tokens 200")               \
     ROW(eval, "mean loss, perplexity and bits per byte on a text",                                 \

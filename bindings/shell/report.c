@@ -179,6 +179,17 @@ int qn__open_tokenizer(const char *path, const char *model_path, qn_tokenizer **
     return status == QN_OK ? QN_GO_ON : qn__say_status(status);
 }
 
+int qn__open_model(const qn_args *args, qn_device *device, const char *path, qn_model **model)
+{
+    int64_t context = 0;
+    int code = qn__arg_int(args, "context", 1, 1 << 24, &context);
+    if (code != QN_GO_ON) return code;
+    const qn_model_options options = {
+        .size = sizeof options, .adapter = qn__arg(args, "adapter"), .context = (int32_t)context};
+    qn_status status = qn_model_open(device, path, &options, model);
+    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
+}
+
 int qn__check_vocab(const qn_tokenizer *tokenizer, const qn_model *model)
 {
     int32_t tokens = qn_tokenizer_vocab_size(tokenizer), vocab = qn_model_get_config(model)->vocab;

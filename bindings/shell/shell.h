@@ -136,12 +136,20 @@ const qn_flag *qn__train_flags(const qn_flag *own);
 int qn__train_options(const qn_args *args, qn_train_options **options);
 /* The command line that sets what differs from the defaults in a train.json, quoted for a shell. */
 void qn__train_command(const json_t *keys, FILE *out);
+/* The same over other defaults: pairs of key and value, ended by {NULL}. */
+int qn__train_options_over(const qn_args *args, const char *const (*defaults)[2],
+                           qn_train_options **options);
+/* Train as the options say and report as the flags say; destroys the options. Exit code (train.c).
+ */
+int qn__train_run(const qn_args *args, qn_train_options *options);
 
 /* ---- opening things ---- */
 
 int qn__open_device(const char *selector, bool profile, qn_device **device);
 /* path NULL: from the model's folder. */
 int qn__open_tokenizer(const char *path, const char *model_path, qn_tokenizer **tokenizer);
+/* With the flags adapter and context. */
+int qn__open_model(const qn_args *args, qn_device *device, const char *path, qn_model **model);
 int qn__check_vocab(const qn_tokenizer *tokenizer, const qn_model *model);
 
 #endif

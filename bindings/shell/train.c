@@ -19,6 +19,7 @@ static const qn_flag own_flags[] = {
 
 typedef struct run {
     const char *folder;
+    const char *base; /* NULL: the folder holds a whole model */
     bool json, quiet, profile;
     qn_trainer *trainer;
     FILE *out;                   /* for people: standard output, or with --json standard error */
@@ -139,7 +140,11 @@ static int finish(run *r, qn_trainer *trainer, qn_status status)
         return qn__say_error(
             QN_EXIT_RETRY, "stopped and saved at step %lld; the same command with --resume goes on",
             (long long)r->last.step);
-    if (!r->quiet)
+    if (!r->quiet && r->base)
+        fprintf(r->out,
+                "adapter: %s\nnext:    quernel generate --model %s --adapter %s --prompt \"...\"\n",
+                r->folder, qn__text_quoted(r->base), folder);
+    else if (!r->quiet)
         fprintf(r->out,
                 "model: %s\nnext:  quernel generate --model %s --prompt \"...\" --tokens 200\n",
                 r->folder, folder);
@@ -182,25 +187,37 @@ static char *key_text(const qn_train_options *options, const char *key)
     return copy;
 }
 
-int qn__train(const qn_command *self, int argc, char **argv)
+/* The model beside which the adapters in the folder work, where there are such. */
+static char *base_of(const qn_train_options *options)
 {
-    qn_args args;
-    qn_train_options *options = NULL;
+    char *text = NULL, *base = NULL;
+    if (qn_train_options_json(options, &text) != QN_OK) return NULL;
+    json_t *keys = qn__take_json(text);
+    if (keys && qn__get_number(keys, "lora_rank") > 0 &&
+        !json_is_true(json_object_get(keys, "merge")))
+        base = strdup(qn__get_text(keys, "model"));
+    json_decref(keys);
+    return base;
+}
+
+int qn__train_run(const qn_args *args, qn_train_options *options)
+{
     qn_device *device = NULL;
-    int code = qn__args_parse(&args, self, qn__train_flags(own_flags), 0, argc, argv);
-    if (code == QN_GO_ON) code = qn__train_options(&args, &options);
-    if (code != QN_GO_ON) return code;
+    int code = QN_GO_ON;
     qn__signals_catch();
-    run r = {.json = qn__arg(&args, "json") != NULL,
-             .quiet = qn__arg(&args, "quiet") != NULL,
-             .profile = qn__arg(&args, "profile") != NULL};
+    run r = {.json = qn__arg(args, "json") != NULL,
+             .quiet = qn__arg(args, "quiet") != NULL,
+             .profile = qn__arg(args, "profile") != NULL};
     r.out = r.json ? stderr : stdout;
-    char *folder = key_text(options, "out"), *selector = key_text(options, "device");
-    const char *device_flag = qn__arg(&args, "device");
+    char *folder = key_text(options, "out"), *selector = key_text(options, "device"),
+         *base = base_of(options);
+    const char *device_flag = qn__arg(args, "device");
     r.folder = folder;
+    r.base = base;
     if (!folder || !*folder)
         code = qn__say_error(QN_EXIT_USAGE,
-                             "train: --out is missing: the folder for checkpoints and the model");
+                             "%s: --out is missing: the folder for checkpoints and the model",
+                             args->command->name);
     if (!device_flag && selector && *selector) device_flag = selector;
     if (code == QN_GO_ON) code = qn__open_device(device_flag, r.profile, &device);
     if (code == QN_GO_ON) code = train_on(&r, options, device);
@@ -208,5 +225,15 @@ int qn__train(const qn_command *self, int argc, char **argv)
     qn_train_options_destroy(&options);
     free(folder);
     free(selector);
+    free(base);
     return code;
+}
+
+int qn__train(const qn_command *self, int argc, char **argv)
+{
+    qn_args args;
+    qn_train_options *options = NULL;
+    int code = qn__args_parse(&args, self, qn__train_flags(own_flags), 0, argc, argv);
+    if (code == QN_GO_ON) code = qn__train_options(&args, &options);
+    return code == QN_GO_ON ? qn__train_run(&args, options) : code;
 }

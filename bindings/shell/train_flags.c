@@ -62,10 +62,18 @@ const qn_flag *qn__train_flags(const qn_flag *own)
 
 int qn__train_options(const qn_args *args, qn_train_options **options)
 {
+    return qn__train_options_over(args, NULL, options);
+}
+
+int qn__train_options_over(const qn_args *args, const char *const (*defaults)[2],
+                           qn_train_options **options)
+{
     const qn_option_info *info;
     const char *config = qn__arg(args, "config");
     char name[NAME_BYTES];
     qn_status status = qn_train_options_create(options);
+    for (; status == QN_OK && defaults && (*defaults)[0]; defaults++)
+        status = qn_train_options_set(*options, (*defaults)[0], (*defaults)[1]);
     if (status == QN_OK && config) status = qn_train_options_load(*options, config);
     for (int i = 0; status == QN_OK && (info = qn_train_option(i)); i++) {
         flag_name(info, name);

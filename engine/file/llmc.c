@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "file/range_list.h"
 #include "file/writer.h"
+#include "numeric/half.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -27,9 +28,9 @@ static const struct {
     int rows;
     int cols;
 } layer_parts[] = {
-    {"ln1w", 1, 0}, {"ln1b", 1, 0}, {"qkvw", 3, 1},    {"qkvb", 3, 0},
-    {"attprojw", 1, 1}, {"attprojb", 1, 0}, {"ln2w", 1, 0}, {"ln2b", 1, 0},
-    {"fcw", 4, 1},  {"fcb", 4, 0},  {"fcprojw", 1, 4}, {"fcprojb", 1, 0},
+    {"ln1w", 1, 0},     {"ln1b", 1, 0},     {"qkvw", 3, 1},    {"qkvb", 3, 0},
+    {"attprojw", 1, 1}, {"attprojb", 1, 0}, {"ln2w", 1, 0},    {"ln2b", 1, 0},
+    {"fcw", 4, 1},      {"fcb", 4, 0},      {"fcprojw", 1, 4}, {"fcprojb", 1, 0},
 };
 
 enum { LAYER_PARTS = 12, FIRST_LAYER_PART = 2, FINAL_PART = FIRST_LAYER_PART + LAYER_PARTS };
@@ -115,18 +116,21 @@ static qn_status read_header(qn_llmc *model)
                         map->path, MODEL_MAGIC);
     memcpy(h, map->data, sizeof h);
     if (h[1] != VERSION_F32 && h[1] != VERSION_BF16)
-        return qn__fail(QN_BAD_DATA, "%s: an llm.c model of version %d; %d (f32) and %d (bf16) are "
-                        "read", map->path, h[1], VERSION_F32, VERSION_BF16);
-    model->config = (qn_llmc_config){h[2], h[3], h[7], h[4], h[5], h[6],
-                                     h[1] == VERSION_F32 ? QN_F32 : QN_BF16};
+        return qn__fail(QN_BAD_DATA,
+                        "%s: an llm.c model of version %d; %d (f32) and %d (bf16) are "
+                        "read",
+                        map->path, h[1], VERSION_F32, VERSION_BF16);
+    model->config = (qn_llmc_config){
+        h[2], h[3], h[7], h[4], h[5], h[6], h[1] == VERSION_F32 ? QN_F32 : QN_BF16};
     const char *wrong = check_config(&model->config);
     if (wrong)
         return qn__fail(QN_BAD_DATA, "%s: an llm.c model whose %s cannot be right", map->path,
                         wrong);
     if (file_bytes(&model->config) != map->bytes)
-        return qn__fail(QN_BAD_DATA, "%s: an llm.c header that asks for %" PRIu64 " bytes, but the "
-                        "file has %zu: truncated; copy or download it again", map->path,
-                        file_bytes(&model->config), map->bytes);
+        return qn__fail(QN_BAD_DATA,
+                        "%s: an llm.c header that asks for %" PRIu64 " bytes, but the "
+                        "file has %zu: truncated; copy or download it again",
+                        map->path, file_bytes(&model->config), map->bytes);
     return QN_OK;
 }
 
@@ -212,6 +216,7 @@ const qn_range *qn__llmc_find(const qn_llmc *model, const char *name)
 
 struct qn_llmc_writer {
     qn_writer *out;
+    qn_dtype dtype;
     uint64_t left; /* elements */
 };
 
@@ -219,15 +224,20 @@ qn_status qn__llmc_writer_create(const char *path, const qn_llmc_config *config,
                                  qn_llmc_writer **writer)
 {
     const qn_llmc_config *c = config;
-    int32_t h[HEADER_WORDS] = {MODEL_MAGIC, VERSION_F32, c->max_tokens, c->vocab,
-                               c->layers,   c->heads,    c->channels,   c->padded_vocab};
+    int32_t h[HEADER_WORDS] = {MODEL_MAGIC,   c->dtype == QN_BF16 ? VERSION_BF16 : VERSION_F32,
+                               c->max_tokens, c->vocab,
+                               c->layers,     c->heads,
+                               c->channels,   c->padded_vocab};
     *writer = NULL;
     const char *wrong = check_config(config);
     QN_CHECK(!wrong, "%s: a GPT-2 configuration whose %s cannot be right", path, wrong);
-    QN_CHECK(c->dtype == QN_F32, "%s: llm.c checkpoints are written in f32", path);
+    QN_CHECK(c->dtype == QN_F32 || c->dtype == QN_BF16,
+             "%s: llm.c checkpoints are written in f32 or bf16, not %s", path,
+             qn_dtype_name(c->dtype));
     qn_llmc_writer *made = calloc(1, sizeof *made);
     if (!made) return qn__fail(QN_OS_ERROR, "%s: out of memory", path);
-    made->left = (file_bytes(config) - HEADER_BYTES) / sizeof(float);
+    made->dtype = c->dtype;
+    made->left = (file_bytes(config) - HEADER_BYTES) / (c->dtype == QN_F32 ? 4 : 2);
     qn_status status = qn__writer_create(path, &made->out);
     if (status == QN_OK) status = qn__writer_add(made->out, h, sizeof h);
     if (status != QN_OK) qn__llmc_writer_destroy(&made);
@@ -240,7 +250,16 @@ qn_status qn__llmc_writer_add(qn_llmc_writer *writer, const float *values, uint6
     QN_CHECK(count <= writer->left, "%s: %" PRIu64 " values, but only %" PRIu64 " are missing",
              qn__writer_path(writer->out), count, writer->left);
     writer->left -= count;
-    return qn__writer_add(writer->out, values, (size_t)count * sizeof *values);
+    if (writer->dtype == QN_F32)
+        return qn__writer_add(writer->out, values, (size_t)count * sizeof *values);
+    for (uint64_t at = 0; at < count;) {
+        uint16_t piece[1024];
+        size_t some = count - at < 1024 ? (size_t)(count - at) : 1024;
+        for (size_t i = 0; i < some; i++) piece[i] = qn__f32_to_bf16(values[at + i]);
+        QN_TRY(qn__writer_add(writer->out, piece, some * sizeof *piece));
+        at += some;
+    }
+    return QN_OK;
 }
 
 qn_status qn__llmc_writer_finish(qn_llmc_writer **writer)

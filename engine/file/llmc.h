@@ -41,8 +41,9 @@ const qn_range *qn__llmc_find(const qn_llmc *model, const char *name);
 const char *qn__llmc_tensor_name(int i);
 uint64_t qn__llmc_tensor_elements(const qn_llmc_config *config, int i);
 
-/* Write an f32 checkpoint: all tensors in file order, in pieces of any size. The file appears,
- * whole, at _finish; before that, and after any failure, there is nothing to see. */
+/* Write a checkpoint of config->dtype: all tensors in file order, in pieces of any size, given in
+ * f32. The file appears, whole, at _finish; before that, and after any failure, there is nothing to
+ * see. */
 typedef struct qn_llmc_writer qn_llmc_writer;
 qn_status qn__llmc_writer_create(const char *path, const qn_llmc_config *config,
                                  qn_llmc_writer **writer) QN_MUST_USE;

@@ -15,13 +15,15 @@ const char *qn__model_file_kind_name(qn_model_file_kind kind)
         [QN_MODEL_FILE_GGUF] = "GGUF",
         [QN_MODEL_FILE_LLAMA2C] = "llama2.c checkpoint",
         [QN_MODEL_FILE_LLMC] = "llm.c checkpoint",
+        [QN_MODEL_FILE_CHECKPOINT] = "Quernel checkpoint",
     };
     return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : "?";
 }
 
 static qn_status not_a_model(const char *path, const char *why)
 {
-    return qn__fail(QN_BAD_DATA, "%s is not a model: %s; give a folder with config.json and "
+    return qn__fail(QN_BAD_DATA,
+                    "%s is not a model: %s; give a folder with config.json and "
                     "safetensors, a .safetensors or .gguf file, or a .bin of llama2.c or llm.c",
                     path, why);
 }
@@ -43,16 +45,32 @@ static qn_status recognise(const char *path, qn_model_file_kind *kind)
     return not_a_model(path, empty ? "the file is empty" : "its content is of no kind known here");
 }
 
+static bool has_file(const char *folder, const char *name)
+{
+    char *path = qn__path_join(folder, name);
+    bool there = path && qn__is_file(path);
+    free(path);
+    return there;
+}
+
+/* A step of a run, or a run that has steps and no model yet. */
+static qn_status open_checkpoint(const char *path, qn_model_file *file)
+{
+    QN_TRY(has_file(path, "MANIFEST.json")
+               ? qn__checkpoint_open(path, false, &file->checkpoint)
+               : qn__checkpoint_open_newest(path, false, &file->checkpoint));
+    if (!file->checkpoint)
+        return not_a_model(path, "the folder has no config.json and no checkpoint");
+    file->kind = QN_MODEL_FILE_CHECKPOINT;
+    return QN_OK;
+}
+
 static qn_status open_folder(const char *path, qn_model_file *file)
 {
-    char *config = qn__path_join(path, "config.json");
-    if (!config) return qn__fail(QN_OS_ERROR, "%s: out of memory", path);
-    bool there = qn__is_file(config);
-    free(config);
-    qn_status status = there ? QN_OK : not_a_model(path, "the folder has no config.json");
-    if (there) status = qn__hf_folder_open(path, &file->hf_folder);
-    if (status == QN_OK) file->kind = QN_MODEL_FILE_HF_FOLDER;
-    return status;
+    if (!has_file(path, "config.json")) return open_checkpoint(path, file);
+    QN_TRY(qn__hf_folder_open(path, &file->hf_folder));
+    file->kind = QN_MODEL_FILE_HF_FOLDER;
+    return QN_OK;
 }
 
 static qn_status open_kind(const char *path, qn_model_file_kind kind, qn_model_file *file)
@@ -63,6 +81,7 @@ static qn_status open_kind(const char *path, qn_model_file_kind kind, qn_model_f
     case QN_MODEL_FILE_LLAMA2C: return qn__llama2c_open(path, &file->llama2c);
     case QN_MODEL_FILE_LLMC: return qn__llmc_open(path, &file->llmc);
     case QN_MODEL_FILE_HF_FOLDER:
+    case QN_MODEL_FILE_CHECKPOINT:
     case QN_MODEL_FILE_NONE: break;
     }
     return qn__fail(QN_INTERNAL, "%s: kind %d", path, (int)kind);
@@ -86,5 +105,6 @@ void qn__model_file_close(qn_model_file *file)
     qn__gguf_close(&file->gguf);
     qn__llama2c_close(&file->llama2c);
     qn__llmc_close(&file->llmc);
+    qn__checkpoint_close(&file->checkpoint);
     *file = (qn_model_file){0};
 }

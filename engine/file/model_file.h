@@ -2,6 +2,7 @@
 #ifndef QN_FILE_MODEL_FILE_H
 #define QN_FILE_MODEL_FILE_H
 
+#include "file/checkpoint.h"
 #include "file/gguf.h"
 #include "file/hf_folder.h"
 #include "file/llama2c.h"
@@ -14,7 +15,8 @@ typedef enum qn_model_file_kind {
     QN_MODEL_FILE_SAFETENSORS,
     QN_MODEL_FILE_GGUF,
     QN_MODEL_FILE_LLAMA2C,
-    QN_MODEL_FILE_LLMC
+    QN_MODEL_FILE_LLMC,
+    QN_MODEL_FILE_CHECKPOINT
 } qn_model_file_kind;
 
 /* One of the pointers is set: that of `kind`. */
@@ -25,6 +27,7 @@ typedef struct qn_model_file {
     qn_gguf *gguf;
     qn_llama2c *llama2c;
     qn_llmc *llmc;
+    qn_checkpoint *checkpoint; /* of our own: a step's folder, or the newest of a run's */
 } qn_model_file;
 
 /* QN_BAD_DATA with the list of what is accepted if it is none of these; the format's own message if

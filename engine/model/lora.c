@@ -71,27 +71,47 @@ static qn_status no_such_target(const qn_model_config *config, const char *targe
                     length < 80 ? length : 80, target, qn_arch_name(config->arch), known);
 }
 
+/* Which of the weights does this target name? Counts layers by role. */
+static bool count_matches(const qn_model_config *config, const char *target, int length,
+                          int counts[QN_ROLE_COUNT])
+{
+    qn_weight weight;
+    bool found = false;
+    for (int cursor = 0; qn__weight_next(config, &cursor, &weight);) {
+        if (!is_linear(weight.role) || !matches(weight.name, target, length)) continue;
+        counts[weight.role]++;
+        found = true;
+    }
+    return found;
+}
+
+/* PEFT writes full names of all layers for "all-linear". */
 qn_status qn__lora_targets(const qn_model_config *config, const char *targets, qn_lora *lora)
 {
-    const qn_weight_row *rows = qn__arch(config->arch)->weights;
-    bool all = strcmp(targets, "all-linear") == 0;
+    int counts[QN_ROLE_COUNT] = {0};
     memset(lora->roles, 0, sizeof lora->roles);
-    for (const qn_weight_row *row = rows; all && row->name; row++)
-        lora->roles[row->role] = is_linear(row->role);
-    if (all) return QN_OK;
-    for (const char *at = targets;; at++) {
-        bool found = false;
-        while (*at == ' ') at++;
-        int length = (int)strcspn(at, ", ");
-        for (const qn_weight_row *row = rows; row->name; row++) {
-            if (!is_linear(row->role) || !matches(row->name, at, length)) continue;
-            lora->roles[row->role] = found = true;
-        }
-        if (!found) return no_such_target(config, at, length);
-        at += length;
-        while (*at == ' ') at++;
-        if (!*at) return QN_OK;
+    if (strcmp(targets, "all-linear") == 0) {
+        for (const qn_weight_row *row = qn__arch(config->arch)->weights; row->name; row++)
+            lora->roles[row->role] = is_linear(row->role);
+        return QN_OK;
     }
+    for (const char *at = targets; *at;) {
+        at += strspn(at, ", ");
+        int length = (int)strcspn(at, ", ");
+        if (length > 0 && !count_matches(config, at, length, counts))
+            return no_such_target(config, at, length);
+        at += length;
+    }
+    bool any = false;
+    for (int role = 0; role < QN_ROLE_COUNT; role++) {
+        any |= lora->roles[role] = counts[role] >= config->layers;
+        if (counts[role] > 0 && counts[role] < config->layers)
+            return qn__fail(QN_UNSUPPORTED,
+                            "lora_targets: adapters in %d of %d layers; only all layers alike are "
+                            "supported",
+                            counts[role], config->layers);
+    }
+    return any ? QN_OK : no_such_target(config, "", 0);
 }
 
 /* "attn.c_proj" where "c_proj" alone would name another layer, too. */

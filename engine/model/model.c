@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include "base/check.h"
+#include "model/adapter.h"
 #include "model/weights.h"
 
 #include <stdlib.h>
@@ -23,7 +24,8 @@ qn_status qn__model_create(qn_device *device, const qn_model_config *config, qn_
     return status;
 }
 
-qn_status qn__model_over(qn_store *store, const qn_model_config *config, qn_model **model)
+qn_status qn__model_over(qn_store *store, const qn_model_config *config, const qn_lora *lora,
+                         qn_model **model)
 {
     qn_model *m = calloc(1, sizeof *m);
     *model = m;
@@ -32,21 +34,50 @@ qn_status qn__model_over(qn_store *store, const qn_model_config *config, qn_mode
     m->store = store;
     m->borrows = true;
     m->config = *config;
+    m->lora = *lora;
     return QN_OK;
+}
+
+static qn_status load(qn_device *device, const qn_model_file *file, const char *path,
+                      const qn_model_options *options, qn_model **model)
+{
+    qn_model_config config;
+    qn_adapter adapter = {0};
+    QN_TRY(qn__config_from_file(file, path, &config));
+    QN_CHECK(options->context >= 0 && options->context <= config.context,
+             "a context of %d; %s has %d", options->context, path, config.context);
+    QN_CHECK(options->context == 0 || !qn__arch(config.arch)->learned_positions,
+             "%s learns its positions: its context of %d cannot be made shorter", path,
+             config.context);
+    if (options->adapter) QN_TRY(qn__adapter_open(options->adapter, &config, &adapter));
+    if (options->context > 0) config.context = options->context;
+    qn_weight_source source = qn__weights_of_file(file, &config, path);
+    source.adapter = options->adapter ? &adapter : NULL;
+    qn_status status = qn__model_create(device, &config, model);
+    if (status == QN_OK) status = qn__weights_read((*model)->store, &source, NULL);
+    qn__adapter_close(&adapter);
+    return status;
+}
+
+qn_status qn_model_open(qn_device *device, const char *path, const qn_model_options *options,
+                        qn_model **model)
+{
+    const qn_model_options none = {.size = sizeof none};
+    qn_model_file file;
+    *model = NULL;
+    if (!options) options = &none;
+    QN_CHECK(options->size == sizeof *options, "qn_model_options.size is %u, this library's is %zu",
+             options->size, sizeof *options);
+    QN_TRY(qn__model_file_open(path, &file));
+    qn_status status = load(device, &file, path, options, model);
+    if (status != QN_OK) qn_model_destroy(model);
+    qn__model_file_close(&file);
+    return status;
 }
 
 qn_status qn_model_load(qn_device *device, const char *path, qn_model **model)
 {
-    qn_model_file file;
-    qn_model_config config;
-    *model = NULL;
-    QN_TRY(qn__model_file_open(path, &file));
-    qn_status status = qn__config_from_file(&file, path, &config);
-    if (status == QN_OK) status = qn__model_create(device, &config, model);
-    if (status == QN_OK) status = qn__weights_read((*model)->store, &config, &file, path);
-    if (status != QN_OK) qn_model_destroy(model);
-    qn__model_file_close(&file);
-    return status;
+    return qn_model_open(device, path, NULL, model);
 }
 
 void qn_model_destroy(qn_model **model)
@@ -71,7 +102,9 @@ const qn_model_config *qn_model_get_config(const qn_model *model)
 
 qn_status qn_model_save(qn_model *model, const char *folder)
 {
-    return qn__weights_save_folder(model->store, &model->config, folder);
+    const qn_save_options options = {.dtype = QN_F32};
+    qn_weight_source source = qn__weights_of_store(model->store, &model->config);
+    return qn__weights_save_folder(&source, &options, folder);
 }
 
 static qn_status check_tokens(const qn_model *model, const int32_t *tokens, size_t count)
@@ -90,7 +123,8 @@ static qn_status plan_all(qn_model *model)
 {
     if (model->all_plan) return QN_OK;
     qn_shape shape = {.rank = 2, .dim = {model->config.context, model->config.vocab}};
-    qn_network network = {.config = &model->config, .prefix = "all", .rows = true};
+    qn_network network = {
+        .config = &model->config, .prefix = "all", .rows = true, .lora = &model->lora};
     QN_TRY(qn__network_inputs(model->store, &network, model->config.context));
     QN_TRY(qn_store_add(model->store, "all", "all.logits", QN_F32, &shape));
     QN_TRY(qn_graph_create(model->store, &model->all_graph));
@@ -153,7 +187,7 @@ static qn_status plan_loss(qn_model *model, int batch)
                    ? QN_OK
                    : qn__fail(QN_BAD_ARGUMENT, "the batch of qn_model_loss was %d before",
                               model->loss_batch);
-    qn_network network = {.config = &model->config, .prefix = "loss"};
+    qn_network network = {.config = &model->config, .prefix = "loss", .lora = &model->lora};
     QN_TRY(qn__network_inputs(model->store, &network, rows));
     QN_TRY(qn_store_add(model->store, "loss", "loss.targets", QN_I32, &shape));
     QN_TRY(qn_store_add(model->store, "loss", "loss.loss", QN_F32, &shape));

@@ -9,6 +9,7 @@ struct qn_model {
     qn_store *store;
     bool borrows; /* the store is another's */
     qn_model_config config;
+    qn_lora lora;        /* of rank above 0: the store has adapters, too */
     qn_graph *all_graph; /* logits of every token of one sequence */
     qn_plan *all_plan;
     qn_graph *loss_graph; /* losses of a batch of windows */
@@ -23,8 +24,9 @@ struct qn_model {
 /* A model around weights made some other way: declared, not yet filled. */
 qn_status qn__model_create(qn_device *device, const qn_model_config *config,
                            qn_model **model) QN_MUST_USE;
-/* A model over a store that has its weights (qn__weights_declare); the store must outlive it. */
-qn_status qn__model_over(qn_store *store, const qn_model_config *config,
+/* A model over a store that has its weights (qn__weights_declare), and adapters; the store must
+ * outlive it. */
+qn_status qn__model_over(qn_store *store, const qn_model_config *config, const qn_lora *lora,
                          qn_model **model) QN_MUST_USE;
 /* Declare the cache of a session and plan for it, without touching a device: its memory then counts
  * before it is needed. */

@@ -37,8 +37,11 @@ qn_status qn__model_plan_cache(qn_model *model)
 {
     if (model->cache_plan) return QN_OK;
     model->cache_rows = model->config.context < FEED_ROWS ? model->config.context : FEED_ROWS;
-    qn_network network = {
-        .config = &model->config, .prefix = "kv.in", .rows = true, .cached = true};
+    qn_network network = {.config = &model->config,
+                          .prefix = "kv.in",
+                          .rows = true,
+                          .cached = true,
+                          .lora = &model->lora};
     QN_TRY(declare_cache(model));
     QN_TRY(qn__network_inputs(model->store, &network, model->cache_rows));
     QN_TRY(qn_graph_create(model->store, &model->cache_graph));

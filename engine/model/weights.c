@@ -1,7 +1,8 @@
 #include "model/weights.h"
 
 #include "base/check.h"
-#include "base/fs.h"
+#include "base/hash.h"
+#include "model/adapter.h"
 #include "numeric/half.h"
 
 #include <stdio.h>
@@ -42,11 +43,14 @@ static const qn_range *find(const qn_model_file *file, const qn_weight *weight)
         snprintf(name, sizeof name, weight->layer >= 0 ? "%s.%d" : "%s", llmc_name(weight->role),
                  weight->layer);
         return qn__llmc_find(file->llmc, name);
+    case QN_MODEL_FILE_CHECKPOINT:
+        return qn__safetensors_find(qn__checkpoint_file(file->checkpoint, "weights.safetensors"),
+                                    weight->name);
     default: return NULL;
     }
 }
 
-static void to_f32(const uint8_t *from, qn_dtype dtype, int64_t count, float *to)
+void qn__to_f32(const uint8_t *from, qn_dtype dtype, int64_t count, float *to)
 {
     if (dtype == QN_F32) {
         memcpy(to, from, (size_t)count * 4);
@@ -82,39 +86,81 @@ static void transpose(const float *from, int64_t rows, int64_t cols, float *to)
         for (int64_t c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
 }
 
-static qn_status read_one(qn_store *store, const qn_weight *weight, const qn_model_file *file,
-                          const char *path)
+/* llm.c stores linear weights [out, in]; the store keeps Hugging Face's [in, out] for GPT-2. */
+static bool is_turned(const qn_model_file *file, const qn_weight *weight)
 {
-    const qn_range *range = find(file, weight);
-    if (!range) return qn__fail(QN_BAD_DATA, "%s: tensor %s is missing", path, weight->name);
-    /* llm.c stores linear weights [out, in]; the store keeps Hugging Face's [in, out] for GPT-2. */
-    bool turn = file->kind == QN_MODEL_FILE_LLMC && weight->shape.rank == 2 &&
-                weight->role != QN_TOKENS && weight->role != QN_POSITIONS;
+    return file->kind == QN_MODEL_FILE_LLMC && weight->shape.rank == 2 &&
+           weight->role != QN_TOKENS && weight->role != QN_POSITIONS;
+}
+
+static qn_status fetch_from_file(const qn_weight_source *source, const qn_weight *weight,
+                                 float *values)
+{
+    const qn_range *range = find(source->file, weight);
+    if (!range)
+        return qn__fail(QN_BAD_DATA, "%s: tensor %s is missing", source->path, weight->name);
     qn_shape want = weight->shape;
+    bool turn = is_turned(source->file, weight);
     if (turn) {
         want.dim[0] = weight->shape.dim[1];
         want.dim[1] = weight->shape.dim[0];
     }
-    QN_TRY(check_range(range, weight, &want, path));
+    QN_TRY(check_range(range, weight, &want, source->path));
     int64_t count = qn_shape_elements(&want);
-    float *values = malloc((size_t)count * sizeof *values * (turn ? 2 : 1) + 1);
-    if (!values)
-        return qn__fail(QN_OS_ERROR, "%s: no memory for %lld numbers", path, (long long)count);
-    float *plain = turn ? values + count : values;
-    to_f32(range->data, range->dtype, count, plain);
-    if (turn) transpose(plain, want.dim[0], want.dim[1], values);
-    qn_status status = qn_store_write(store, weight->name, values, (size_t)count * sizeof *values);
-    free(values);
-    return status;
+    float *plain = turn ? malloc((size_t)count * sizeof *plain + 1) : values;
+    if (!plain)
+        return qn__fail(QN_OS_ERROR, "%s: no memory for %lld numbers", source->path,
+                        (long long)count);
+    qn__to_f32(range->data, range->dtype, count, plain);
+    if (turn) {
+        transpose(plain, want.dim[0], want.dim[1], values);
+        free(plain);
+    }
+    return source->adapter ? qn__adapter_fold(source->adapter, source->config, weight, values)
+                           : QN_OK;
 }
 
-qn_status qn__weights_read(qn_store *store, const qn_model_config *config,
-                           const qn_model_file *file, const char *path)
+static qn_dtype dtype_in_file(const qn_weight_source *source, const qn_weight *weight)
+{
+    const qn_range *range = find(source->file, weight);
+    return range && (range->dtype == QN_F16 || range->dtype == QN_BF16) ? range->dtype : QN_F32;
+}
+
+qn_weight_source qn__weights_of_file(const qn_model_file *file, const qn_model_config *config,
+                                     const char *path)
+{
+    return (qn_weight_source){.fetch = fetch_from_file,
+                              .dtype = dtype_in_file,
+                              .config = config,
+                              .file = file,
+                              .path = path};
+}
+
+static qn_status read_all(qn_store *store, const qn_weight_source *source, qn_hasher *hasher)
 {
     qn_weight weight;
-    for (int cursor = 0; qn__weight_next(config, &cursor, &weight);)
-        QN_TRY(read_one(store, &weight, file, path));
+    for (int cursor = 0; qn__weight_next(source->config, &cursor, &weight);) {
+        size_t bytes = (size_t)qn_shape_elements(&weight.shape) * sizeof(float);
+        float *values = malloc(bytes + 1);
+        if (!values) return qn__fail(QN_OS_ERROR, "no memory for %zu bytes", bytes);
+        qn_status status = source->fetch(source, &weight, values);
+        if (status == QN_OK && hasher) qn__hasher_add(hasher, values, bytes);
+        if (status == QN_OK) status = qn_store_write(store, weight.name, values, bytes);
+        free(values);
+        QN_TRY(status);
+    }
     return QN_OK;
+}
+
+qn_status qn__weights_read(qn_store *store, const qn_weight_source *source, uint64_t *hash)
+{
+    if (!hash) return read_all(store, source, NULL);
+    qn_hasher *hasher = qn__hasher_create();
+    if (!hasher) return qn__fail(QN_OS_ERROR, "out of memory");
+    qn_status status = read_all(store, source, hasher);
+    *hash = qn__hasher_value(hasher);
+    qn__hasher_destroy(&hasher);
+    return status;
 }
 
 static qn_status from_llama2c(const qn_llama2c_config *f, qn_model_config *c)
@@ -147,6 +193,23 @@ static qn_status from_llmc(const qn_llmc_config *f, qn_model_config *c)
     return QN_OK;
 }
 
+static qn_status from_checkpoint(const qn_checkpoint *checkpoint, qn_model_config *config)
+{
+    const char *folder = qn__checkpoint_folder(checkpoint);
+    const json_t *state = qn__checkpoint_state(checkpoint),
+                 *saved = json_object_get(state, "config");
+    if (json_object_get(state, "lora"))
+        return qn__fail(QN_UNSUPPORTED,
+                        "%s holds an adapter, not a model: end the run, or resume it; its --out "
+                        "then has the adapter for --adapter",
+                        folder);
+    if (!saved || !qn__checkpoint_file(checkpoint, "weights.safetensors"))
+        return qn__fail(
+            QN_UNSUPPORTED,
+            "%s does not say what model it is of: resume its run once with this version", folder);
+    return qn__config_from_json(saved, folder, config);
+}
+
 qn_status qn__config_from_file(const qn_model_file *file, const char *path, qn_model_config *config)
 {
     qn_status status;
@@ -154,93 +217,17 @@ qn_status qn__config_from_file(const qn_model_file *file, const char *path, qn_m
     case QN_MODEL_FILE_HF_FOLDER:
         return qn__config_from_json(qn__hf_folder_config(file->hf_folder),
                                     qn__hf_folder_config_path(file->hf_folder), config);
+    case QN_MODEL_FILE_CHECKPOINT: return from_checkpoint(file->checkpoint, config);
     case QN_MODEL_FILE_LLAMA2C:
         status = from_llama2c(qn__llama2c_config(file->llama2c), config);
         break;
     case QN_MODEL_FILE_LLMC: status = from_llmc(qn__llmc_config(file->llmc), config); break;
     default:
         return qn__fail(QN_UNSUPPORTED,
-                        "%s is a %s: models are read from Hugging Face folders, llama2.c and llm.c "
-                        "checkpoints",
+                        "%s is a %s: models are read from Hugging Face folders, checkpoints of "
+                        "llama2.c, of llm.c and of our own",
                         path, qn__model_file_kind_name(file->kind));
     }
     if (status == QN_OK) status = qn_model_config_check(config);
     return status == QN_OK ? QN_OK : qn__wrap(QN_BAD_DATA, "%s: ", path);
-}
-
-/* ---- writing ---- */
-
-/* Rows of Q and K from pairs (2i, 2i+1) to halves (i, i + D/2), which is what transformers rotates.
- */
-static void pairs_to_halves(float *values, int64_t rows, int64_t cols, int head)
-{
-    float *copy = malloc((size_t)(head * cols) * sizeof *copy);
-    for (int64_t first = 0; copy && first < rows; first += head) {
-        float *block = values + first * cols;
-        memcpy(copy, block, (size_t)(head * cols) * sizeof *copy);
-        for (int i = 0; i < head; i++) {
-            int from = i < head / 2 ? 2 * i : 2 * (i - head / 2) + 1;
-            memcpy(block + i * cols, copy + from * cols, (size_t)cols * sizeof *copy);
-        }
-    }
-    free(copy);
-}
-
-/* What transformers expects: GPT-2 always has biases. */
-static qn_model_config as_saved(const qn_model_config *config)
-{
-    qn_model_config saved = *config;
-    if (config->arch == QN_GPT2) saved.bias = true;
-    return saved;
-}
-
-static qn_status write_one(qn_store *store, const qn_model_config *config, const qn_weight *weight,
-                           qn_safetensors_writer *writer)
-{
-    size_t bytes = (size_t)qn_shape_elements(&weight->shape) * sizeof(float);
-    float *values = calloc(bytes ? bytes : 1, 1);
-    if (!values) return qn__fail(QN_OS_ERROR, "no memory for %zu bytes", bytes);
-    qn_status status = QN_OK;
-    if (qn__store_index(store, weight->name) >= 0)
-        status = qn_store_read(store, weight->name, values, bytes);
-    if (config->rope_pairs && (weight->role == QN_Q || weight->role == QN_K))
-        pairs_to_halves(values, weight->shape.dim[0], weight->shape.dim[1], qn__head_size(config));
-    if (config->rope_pairs && (weight->role == QN_Q_BIAS || weight->role == QN_K_BIAS))
-        pairs_to_halves(values, weight->shape.dim[0], 1, qn__head_size(config));
-    if (status == QN_OK) status = qn__safetensors_writer_add(writer, weight->name, values, bytes);
-    free(values);
-    return status;
-}
-
-static qn_status write_all(qn_store *store, const qn_model_config *config,
-                           qn_safetensors_writer *writer)
-{
-    qn_model_config saved = as_saved(config);
-    qn_weight weight;
-    QN_TRY(qn__safetensors_writer_meta(writer, "format", "pt"));
-    for (int cursor = 0; qn__weight_next(&saved, &cursor, &weight);)
-        QN_TRY(qn__safetensors_writer_declare(writer, weight.name, QN_F32, &weight.shape));
-    for (int cursor = 0; qn__weight_next(&saved, &cursor, &weight);)
-        QN_TRY(write_one(store, config, &weight, writer));
-    return QN_OK;
-}
-
-qn_status qn__weights_save_folder(qn_store *store, const qn_model_config *config,
-                                  const char *folder)
-{
-    QN_TRY(qn__make_folders(folder));
-    char *path = qn__path_join(folder, "model.safetensors"),
-         *config_path = qn__path_join(folder, "config.json");
-    qn_safetensors_writer *writer = NULL;
-    json_t *json = qn__config_to_json(config);
-    qn_status status = path && config_path && json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
-    if (status == QN_OK) status = qn__safetensors_writer_create(path, &writer);
-    if (status == QN_OK) status = write_all(store, config, writer);
-    if (status == QN_OK) status = qn__safetensors_writer_finish(&writer);
-    qn__safetensors_writer_destroy(&writer);
-    if (status == QN_OK) status = qn__json_save(config_path, json);
-    json_decref(json);
-    free(path);
-    free(config_path);
-    return status;
 }

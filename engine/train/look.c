@@ -85,6 +85,8 @@ static qn_status describe(const qn_training *t, const qn_caps *caps, char **json
     }
     json_object_set_new(root, "device", json_string(caps->name));
     json_object_set_new(root, "parameters", json_integer(qn_model_parameters(&t->config)));
+    json_object_set_new(root, "trained_parameters",
+                        json_integer(qn__trainable_parameters(&t->config, &t->lora)));
     json_object_set_new(root, "micro_batch", json_integer(t->micro));
     json_object_set_new(root, "micro_batches", json_integer(t->leaves));
     json_object_set_new(root, "tuned_nodes", json_integer(tuned));
@@ -96,18 +98,28 @@ static qn_status describe(const qn_training *t, const qn_caps *caps, char **json
     return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
 }
 
-static qn_status plan_for(const qn_train_options *options, const qn_caps *caps, char **json)
+static qn_status plan_options(const qn_train_options *options, const qn_caps *caps, char **json)
 {
-    qn_model_config config;
+    qn_start start = {0};
     qn_data data;
     qn_training *training = NULL;
     QN_TRY(qn__data_open(options, NULL, NULL, &data));
-    qn_status status =
-        qn__train_options_config(options, qn_tokenizer_vocab_size(data.tokenizer), &config);
-    if (status == QN_OK) status = qn__trainer_fit(options, &config, NULL, caps, &training);
+    qn_status status = qn__start_open(options, data.tokenizer, &start);
+    if (status == QN_OK) status = qn__trainer_fit(options, &start.config, NULL, caps, &training);
     if (status == QN_OK) status = describe(training, caps, json);
     qn__training_destroy(&training);
+    qn__start_close(&start);
     qn__data_close(&data);
+    return status;
+}
+
+static qn_status plan_for(const qn_train_options *options, const qn_caps *caps, char **json)
+{
+    qn_train_options *own = NULL;
+    QN_TRY(qn__train_options_copy(options, &own));
+    qn_status status = qn__start_tokenizer(own);
+    if (status == QN_OK) status = plan_options(own, caps, json);
+    qn_train_options_destroy(&own);
     return status;
 }
 

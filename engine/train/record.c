@@ -71,7 +71,7 @@ static json_t *run_json(const qn_trainer *t)
     return json_pack("{s:s,s:I,s:f,s:f,s:I,s:I,s:I,s:o,s:o}", "quernel", qn_version_string(),
                      "parameters", (json_int_t)qn_model_parameters(config), "flops_per_token",
                      qn_model_flops_per_token(config), "peak_gflops", caps->peak_gflops,
-                     "tokens_per_step", (json_int_t)(t->training->batch * config->context),
+                     "tokens_per_step", (json_int_t)(t->training->batch * t->training->length),
                      "micro_batch", (json_int_t)t->training->micro, "vocab",
                      (json_int_t)config->vocab, "memory", memory_json(t), "device",
                      qn__caps_to_json(caps));

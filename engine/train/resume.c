@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "file/checkpoint.h"
+#include "model/weights.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -99,6 +100,9 @@ static json_t *state_of(const qn_trainer *t)
     json_object_set_new(state, "val_loss",
                         isnan(t->val_loss) ? json_null() : json_real(t->val_loss));
     json_object_set_new(state, "options", qn__train_options_to_json(t->options));
+    json_object_set_new(state, "config", qn__config_to_json(&t->training->config));
+    if (t->training->lora.rank > 0)
+        json_object_set_new(state, "lora", qn__start_to_json(&t->start));
     json_t *data = NULL;
     if (qn__data_state(&t->data, &data) == QN_OK) json_object_set_new(state, "data", data);
     return state;
@@ -128,18 +132,24 @@ qn_status qn__trainer_checkpoint(qn_trainer *t)
 
 /* Keys that must be as they were, or the run would be another one. */
 static const char *const fixed_keys[] = {
-    "arch",    "head_size", "window",   "layers",     "heads",   "kv_heads", "embed", "ffn",
-    "no_bias", "untied",    "norm_eps", "rope_theta", "context", "batch",    "seed",  "dropout"};
+    "arch",   "model",    "lora_rank",  "lora_alpha", "lora_targets", "lora_dropout", "head_size",
+    "window", "layers",   "heads",      "kv_heads",   "embed",        "ffn",          "no_bias",
+    "untied", "norm_eps", "rope_theta", "context",    "batch",        "seed",         "dropout"};
 
 static qn_status check_same(const qn_trainer *t, const json_t *state, const char *folder)
 {
-    json_t *now = qn__train_options_to_json(t->options);
+    qn_train_options *defaults = NULL;
+    QN_TRY(qn_train_options_create(&defaults));
+    json_t *now = qn__train_options_to_json(t->options),
+           *fallback = qn__train_options_to_json(defaults);
+    qn_train_options_destroy(&defaults);
     const json_t *then = json_object_get(state, "options");
-    qn_status status = now ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+    qn_status status = now && fallback ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
     for (size_t i = 0; status == QN_OK && i < sizeof fixed_keys / sizeof fixed_keys[0]; i++) {
         const json_t *a = json_object_get(now, fixed_keys[i]),
                      *b = json_object_get(then, fixed_keys[i]);
-        if (b && json_equal(a, b)) continue;
+        if (!b) b = json_object_get(fallback, fixed_keys[i]); /* a key newer than the checkpoint */
+        if (json_equal(a, b)) continue;
         char *was = b ? json_dumps(b, JSON_ENCODE_ANY) : NULL, *is = json_dumps(a, JSON_ENCODE_ANY);
         status = qn__fail(
             QN_BAD_ARGUMENT,
@@ -149,6 +159,7 @@ static qn_status check_same(const qn_trainer *t, const json_t *state, const char
         free(is);
     }
     json_decref(now);
+    json_decref(fallback);
     return status;
 }
 
@@ -182,6 +193,7 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
     const char *folder = qn__checkpoint_folder(checkpoint);
     int64_t micro = 0;
     QN_TRY(check_same(t, state, folder));
+    QN_TRY(qn__start_check(&t->start, json_object_get(state, "lora"), folder));
     QN_TRY(qn__data_check_state(&t->data, json_object_get(state, "data"), folder));
     QN_TRY(qn__json_i64(state, folder, "step", true, 0, INT64_MAX / 2, &t->step));
     QN_TRY(qn__json_i64(state, folder, "micro_batch", true, 1, 1 << 20, &micro));

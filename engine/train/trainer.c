@@ -41,6 +41,10 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
                                    .tune_seconds = o->tune_seconds,
                                    .writes = o->sample_tokens > 0};
     qn_sampling how;
+    qn_lora lora;
+    QN_TRY(qn__start_lora(o, config, &lora));
+    options.lora = &lora;
+    options.length = o->context;
     QN_TRY(qn__data_sampling(o, &how));
     options.packed = how.documents;
     QN_TRY(find_recompute(o->recompute, &options.recompute));
@@ -113,14 +117,13 @@ static qn_status know_peaks(qn_device *device, qn_work_fn progress, void *user)
 static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
 {
     const qn_train_options *o = t->options;
-    qn_model_config config;
     QN_TRY(qn__schedule_check(o));
+    QN_TRY(qn__start_tokenizer(t->options));
     QN_TRY(know_peaks(t->device, progress, user));
     QN_TRY(qn__data_open(o, progress, user, &t->data));
-    QN_TRY(qn__train_options_config(o, qn_tokenizer_vocab_size(t->data.tokenizer), &config));
-    config.bos = qn_tokenizer_bos(t->data.tokenizer);
-    config.eos = qn_tokenizer_eos(t->data.tokenizer);
-    QN_TRY(qn__trainer_fit(o, &config, t->device, qn__device_caps(t->device), &t->training));
+    QN_TRY(qn__start_open(o, t->data.tokenizer, &t->start));
+    QN_TRY(
+        qn__trainer_fit(o, &t->start.config, t->device, qn__device_caps(t->device), &t->training));
     size_t rows = (size_t)t->training->rows;
     t->ids = malloc((rows * 3 + 1) * sizeof *t->ids);
     if (!t->ids) return qn__fail(QN_OS_ERROR, "out of memory");
@@ -132,7 +135,8 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     const char *what = tune == QN_TUNE_ON ? "timing and building kernels" : "building kernels";
     if (progress && !progress(user, what, 0, 1)) return qn__fail(QN_INTERRUPTED, "stopped");
     QN_TRY(qn__training_prepare(t->training));
-    QN_TRY(qn__weights_init(t->training->store, &config, (uint64_t)o->seed));
+    QN_TRY(qn__start_weights(&t->start, o, t->training->store));
+    qn__start_close(&t->start);
     if (!*o->out) return QN_OK;
     QN_TRY(qn__make_folders(o->out));
     t->tokenizer_path = qn__path_join(o->out, "tokenizer.json");
@@ -175,6 +179,7 @@ void qn_trainer_destroy(qn_trainer **trainer)
     qn_trainer *t = *trainer;
     if (!t) return;
     qn__training_destroy(&t->training);
+    qn__start_close(&t->start);
     qn__data_close(&t->data);
     qn_train_options_destroy(&t->options);
     free(t->ids);
@@ -341,7 +346,7 @@ qn_status qn_trainer_save(qn_trainer *t)
     QN_CHECK(*t->options->out, "nowhere to save: give --out DIR");
     qn__record_sync(t->record);
     QN_TRY(qn__trainer_checkpoint(t));
-    return qn__weights_save_folder(t->training->store, &t->training->config, t->options->out);
+    return qn__trainer_save_model(t);
 }
 
 static bool due(int64_t step, int64_t every)

@@ -7,6 +7,7 @@
 #include "train/skip.h"
 #include "train/record.h"
 #include "train/sample_text.h"
+#include "train/start.h"
 #include "train/training.h"
 
 struct qn_trainer {
@@ -14,6 +15,7 @@ struct qn_trainer {
     qn_device *device;
     qn_comm *comm; /* the other ranks: one process, for now */
     qn_data data;
+    qn_start start;
     qn_training *training;
     int64_t step;    /* steps done, skipped ones too */
     int64_t updates; /* of the weights: steps not skipped */
@@ -31,6 +33,8 @@ struct qn_trainer {
 qn_status qn__trainer_fit(const qn_train_options *options, const qn_model_config *config,
                           qn_device *device, const qn_caps *caps,
                           qn_training **training) QN_MUST_USE;
+/* Write the model into options->out, or its adapter, or with `merge` both. */
+qn_status qn__trainer_save_model(qn_trainer *trainer) QN_MUST_USE;
 /* Write a checkpoint of this step; trim the older ones. */
 qn_status qn__trainer_checkpoint(qn_trainer *trainer) QN_MUST_USE;
 /* Are the sums of a run added as they were when this state was saved? Where not, the log says which

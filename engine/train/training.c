@@ -180,7 +180,9 @@ static qn_status build_update(qn_training *t)
 static qn_status build_writer(qn_training *t, bool wanted)
 {
     if (!wanted) return QN_OK;
-    QN_TRY(qn__model_over(t->store, &t->config, &t->writer));
+    qn_model_config config = t->config;
+    config.context = (int32_t)t->length; /* its cache is no longer than what is trained on */
+    QN_TRY(qn__model_over(t->store, &config, &t->lora_still, &t->writer));
     return qn__model_plan_cache(t->writer);
 }
 

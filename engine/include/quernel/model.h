@@ -78,6 +78,14 @@ typedef struct qn_model qn_model;
 /* A Hugging Face folder (of any architecture above), a llama2.c checkpoint, an llm.c GPT-2
  * checkpoint: recognised by content. device must outlive the model. */
 QN_API qn_status qn_model_load(qn_device *device, const char *path, qn_model **model) QN_MUST_USE;
+/* The same, with choices: what is NULL or 0 is as the model says. */
+typedef struct qn_model_options {
+    uint32_t size;       /* sizeof(qn_model_options) */
+    const char *adapter; /* a folder in PEFT's layout, folded into the weights as they are read */
+    int32_t context;     /* at most so many tokens, to save memory; rotary positions only */
+} qn_model_options;
+QN_API qn_status qn_model_open(qn_device *device, const char *path, const qn_model_options *options,
+                               qn_model **model) QN_MUST_USE;
 QN_API void qn_model_destroy(qn_model **model);
 QN_API const qn_model_config *qn_model_get_config(const qn_model *model);
 /* Write config.json and model.safetensors (transformers loads them). */
