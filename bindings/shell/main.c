@@ -9,7 +9,7 @@
 #define ROWS(ROW)                                                                                  \
     ROW(devices, "every OpenCL device: limits, what was proven, measured peaks",                   \
         "[--json] [--no-measure]", "quernel devices")                                              \
-    ROW(train, "train a language model from text", "--text FILE --out DIR [flags]",                \
+    ROW(train, "train a language model from text", "--data PATH --out DIR [flags]",                \
         "quernel train --text stories.txt --tokenizer bpe:1024 --arch llama --layers 4 "           \
         "--heads 4 \\\n      --embed 128 --context 128 --batch 32 --steps 1000 --lr 1e-3 "         \
         "--out model")                                                                             \

@@ -151,11 +151,40 @@ static int finish(run *r, qn_trainer *trainer, qn_status status)
     return QN_EXIT_OK;
 }
 
+/* "data: 1,003,854 tokens in 7,222 documents, 63 % of them learned, in 3,921 sequences 98 % full;
+ * ..."
+ */
+static void say_data(const qn_trainer *trainer)
+{
+    char *text, documents[64] = "", learned[48] = "", packed[96] = "", val[64] = "";
+    json_t *data = NULL;
+    if (qn_trainer_data_json(trainer, &text) == QN_OK) data = qn__take_json(text);
+    if (!data) return;
+    if (qn__get_number(data, "documents") > 1)
+        snprintf(documents, sizeof documents, " in %s documents",
+                 qn__text_count(qn__get_number(data, "documents")));
+    if (json_object_get(data, "learned"))
+        snprintf(learned, sizeof learned, " (%.0f %% learned)",
+                 100 * qn__get_number(data, "learned"));
+    if (json_object_get(data, "full"))
+        snprintf(packed, sizeof packed, ", %s sequences %.0f %% full",
+                 qn__text_count(qn__get_number(data, "samples")),
+                 100 * qn__get_number(data, "full"));
+    if (qn__get_number(data, "val_tokens") > 0)
+        snprintf(val, sizeof val, "; %s to validate on",
+                 qn__text_count(qn__get_number(data, "val_tokens")));
+    qn__note("data: %s tokens%s%s%s%s%s", qn__text_count(qn__get_number(data, "tokens")), learned,
+             documents, packed, val,
+             json_is_true(json_object_get(data, "cached")) ? "; from the cache" : "");
+    json_decref(data);
+}
+
 static void say_what_will_be_used(const run *r, qn_device *device)
 {
     uint64_t now;
     qn_device_memory(device, &now, NULL);
     qn__progress_end(false);
+    if (!r->quiet) say_data(r->trainer);
     if (!r->quiet)
         qn__note("%s: %s of device memory, all that this run will use", qn_device_name(device),
                  qn__text_bytes((double)now));

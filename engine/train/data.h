@@ -29,6 +29,8 @@ qn_status qn__data_sampling(const qn_train_options *options, qn_sampling *how) Q
 qn_status qn__data_open(const qn_train_options *options, qn_work_fn progress, void *user,
                         qn_data *data) QN_MUST_USE;
 void qn__data_close(qn_data *data);
+/* For people: see qn_trainer_data_json. A new reference. */
+qn_status qn__data_describe(const qn_data *data, json_t **description) QN_MUST_USE;
 /* For a checkpoint: how samples are taken, and of what. A new reference. */
 qn_status qn__data_state(const qn_data *data, json_t **state) QN_MUST_USE;
 /* Would a run go on with the samples it had? QN_BAD_ARGUMENT: another packing or shuffle; a log

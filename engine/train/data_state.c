@@ -54,6 +54,26 @@ qn_status qn__data_state(const qn_data *data, json_t **state)
     return *state ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
 }
 
+qn_status qn__data_describe(const qn_data *data, json_t **description)
+{
+    const qn_samples *samples = &data->train.samples;
+    const qn_tokens *train = &data->train.tokens;
+    double rows = (double)samples->count * (double)samples->how.context;
+    *description =
+        json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:b}", "packing", packing_of(samples), "shuffle",
+                  shuffle_of(samples), "tokens", (json_int_t)train->count, "documents",
+                  (json_int_t)train->documents, "samples", (json_int_t)samples->count, "val_tokens",
+                  (json_int_t)data->val.tokens.count, "cached", (int)data->cached);
+    if (!*description) return qn__fail(QN_OS_ERROR, "out of memory");
+    if (samples->how.documents && rows > 0)
+        json_object_set_new(*description, "full", json_real((double)train->count / rows));
+    const qn_token_head *head = &data->files[0].head;
+    if (train->masked && head->tokens > 0)
+        json_object_set_new(*description, "learned",
+                            json_real((double)head->learned / (double)head->tokens));
+    return QN_OK;
+}
+
 static qn_status check_word(const json_t *state, const char *folder, const char *key,
                             const char *now)
 {

@@ -417,3 +417,13 @@ qn_status qn_trainer_profile(qn_trainer *t, char **json)
     qn_plan *plans[] = {t->training->step_plan, t->training->norm_plan, t->training->update_plan};
     return qn__plans_profile(plans, 3, json);
 }
+
+qn_status qn_trainer_data_json(const qn_trainer *t, char **json)
+{
+    json_t *root;
+    *json = NULL;
+    QN_TRY(qn__data_describe(&t->data, &root));
+    *json = json_dumps(root, JSON_PRESERVE_ORDER);
+    json_decref(root);
+    return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}

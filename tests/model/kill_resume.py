@@ -1,7 +1,9 @@
 """A run killed with -9 again and again, and resumed, ends with the same bits as one that was never
 killed; and two runs that were left alone are equal.
 
-    python3 tests/model/kill_resume.py BUILD_FOLDER [KILLS]
+    python3 tests/model/kill_resume.py BUILD_FOLDER [KILLS] [documents]
+
+documents: conversations, packed, in the order of a permutation, instead of windows of a text.
 """
 
 import hashlib
@@ -25,16 +27,22 @@ root = pathlib.Path(folder.name)
 text = root / "text.txt"
 words = ["mill", "grain", "stone", "wheel", "flour", "water", "wind", "bread"]
 text.write_text("".join(random.Random(1).choice(words) + " " for _ in range(6000)))
+source = ["--text", text, "--tokenizer", "char"]
+if sys.argv[3:] == ["documents"]:
+    choose = random.Random(2)
+    source = ["--data", root / "talks.jsonl", "--tokenizer", "bytes"]
+    with open(source[1], "w") as file:
+        for _ in range(300):
+            say = [" ".join(choose.choices(words, k=choose.randrange(1, 9))) for _ in range(2)]
+            talk = [{"role": r, "content": c} for r, c in zip(("user", "assistant"), say)]
+            file.write(json.dumps({"messages": talk}) + "\n")
 
 
 def command(out):
     return [
         build / "quernel",
         "train",
-        "--text",
-        text,
-        "--tokenizer",
-        "char",
+        *source,
         "--arch",
         "llama",
         "--layers",
