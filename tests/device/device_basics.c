@@ -60,9 +60,12 @@ static void basic_probe_is_proven(void **unused)
     for (int i = 0; i < QN_PROBE_COUNT; i++) {
         if (qn__device_caps(device)->type == QN_CPU)
             assert_int_not_equal(qn__device_caps(device)->probe[i], QN_UNKNOWN);
-        if (strstr(qn__device_caps(device)->platform, "Portable Computing Language"))
-            assert_int_equal(qn__device_caps(device)->probe[i], QN_PROVEN);
     }
+    static const qn_probe_id portable[] = {QN_PROBE_BASIC, QN_PROBE_VECTOR16, QN_PROBE_LOCAL,
+                                           QN_PROBE_HALF}; /* the others ask for some hardware */
+    for (size_t i = 0; i < sizeof portable / sizeof portable[0]; i++)
+        if (strstr(qn__device_caps(device)->platform, "Portable Computing Language"))
+            assert_int_equal(qn__device_caps(device)->probe[portable[i]], QN_PROVEN);
     qn_device_close(&device);
 }
 
