@@ -63,8 +63,10 @@ static void print_device(const json_t *record, bool is_default, const char *tune
            qn__text_bytes(qn__get_number(record, "max_alloc_bytes")),
            qn__text_bytes(qn__get_number(record, "local_bytes")),
            qn__get_number(record, "base_align_bytes"));
+    double matrix = qn__get_number(record, "peak_gflops_bf16_matrix");
     if (gflops > 0) printf("   %-9s %.0f GFLOP/s in f32, %.1f GB/s\n", "measured", gflops, gbytes);
-    else printf("   %-9s not yet\n", "measured");
+    if (matrix > 0) printf("   %-9s %.0f GFLOP/s in bf16 on its matrix unit\n", "", matrix);
+    if (gflops <= 0) printf("   %-9s not yet\n", "measured");
     double entries = (double)json_object_size(json_object_get(record, "tuning"));
     if (entries > 0)
         printf("   %-9s %.0f calls timed by `quernel tune`, %s\n", "tuned", entries,

@@ -54,9 +54,10 @@ typedef struct qn_caps {
     bool unified_memory;
     uint32_t quirks; /* bit qn_quirk_id */
     qn_verdict probe[QN_PROBE_COUNT];
-    double peak_gflops;      /* 0: not measured */
-    double peak_gbytes;      /* GB/s; 0: not measured */
-    const qn_tuning *tuning; /* entries that came with a record from elsewhere; borrowed; NULL */
+    double peak_gflops;        /* 0: not measured */
+    double peak_gbytes;        /* GB/s; 0: not measured */
+    double peak_matrix_gflops; /* bf16 on the proven matrix unit; 0: none, or not measured */
+    const qn_tuning *tuning;   /* entries that came with a record from elsewhere; borrowed; NULL */
 } qn_caps;
 
 static inline bool qn__proven(const qn_caps *caps, qn_probe_id probe)

@@ -134,6 +134,57 @@ static qn_status measure_fma(qn_device *device, qn_buffer *out, bool wide, size_
     return QN_OK;
 }
 
+/* ---- matrix units ---- */
+
+/* What a proven probe promises: QN_UNIT and the lanes of matrix_unit.clh, and the multiply-adds of
+ * one round of an item's unit in its peak kernel (8 fragments, or 16 chains of 16 pairs). */
+static const struct {
+    qn_probe_id probe;
+    const char *file;
+    int unit, lanes;
+    double flops;
+} matrix_units[] = {
+    {QN_PROBE_X86_BF16, "peak_x86_bf16.cl", 0, 1, 16.0 * 16 * 4},
+    {QN_PROBE_MATRIX_PTX, "peak_matrix.cl", 1, 32, 8.0 * 16 * 16 * 16 * 2},
+    {QN_PROBE_MATRIX_DPAS8, "peak_matrix.cl", 2, 8, 8.0 * 8 * 8 * 16 * 2},
+    {QN_PROBE_MATRIX_DPAS16, "peak_matrix.cl", 3, 16, 8.0 * 8 * 16 * 16 * 2},
+    {QN_PROBE_MATRIX_MFMA, "peak_matrix.cl", 4, 64, 8.0 * 16 * 16 * 16 * 2},
+    {QN_PROBE_MATRIX_WMMA, "peak_matrix.cl", 5, 32, 8.0 * 16 * 16 * 16 * 2},
+};
+
+static qn_status measure_unit(qn_device *device, qn_buffer *out, int row, double *gflops)
+{
+    char options[64];
+    qn_kernel *kernel;
+    const float a = 0.5f, b = -0.25f;
+    const bool x86 = matrix_units[row].unit == 0;
+    size_t local = x86 ? 1 : 4 * (size_t)matrix_units[row].lanes;
+    size_t groups = (size_t)device->caps.compute_units * (x86 ? 16 : 8);
+    double took = 0;
+    snprintf(options, sizeof options, x86 ? "" : "-DQN_UNIT=%d", matrix_units[row].unit);
+    QN_TRY(qn__device_kernel(device, matrix_units[row].file, options, "peak_matrix", &kernel));
+    QN_TRY(set_args(kernel, out, NULL));
+    QN_TRY(qn__kernel_arg(kernel, 3, sizeof a, &a));
+    QN_TRY(qn__kernel_arg(kernel, 4, sizeof b, &b));
+    for (int rounds = 1 << 9;; rounds *= 4) {
+        QN_TRY(qn__kernel_arg(kernel, 2, sizeof rounds, &rounds));
+        QN_TRY(time_launch(device, kernel, groups * local, local, &took));
+        double of_units = (double)groups * (x86 ? 1 : 4);
+        *gflops = matrix_units[row].flops * of_units * rounds / took * 1e-9;
+        if (took > 0.02 || rounds >= 1 << 24) return QN_OK;
+    }
+}
+
+/* The first proven unit's, in bf16; 0 where there is none. */
+static qn_status measure_matrix(qn_device *device, qn_buffer *out, double *gflops)
+{
+    *gflops = 0;
+    for (size_t row = 0; row < sizeof matrix_units / sizeof matrix_units[0]; row++)
+        if (qn__proven(&device->caps, matrix_units[row].probe))
+            return measure_unit(device, out, (int)row, gflops);
+    return QN_OK;
+}
+
 static qn_status measure_read(qn_device *device, qn_buffer *out, bool wide, size_t items,
                               double *gbytes)
 {
@@ -169,7 +220,8 @@ bool qn__peaks_cached(qn_caps *caps)
     json_t *root = NULL;
     bool good = path && qn__is_file(path) && qn__json_load(path, &root) == QN_OK &&
                 qn__json_f64(root, path, "gflops", true, &caps->peak_gflops) == QN_OK &&
-                qn__json_f64(root, path, "gbytes_per_s", true, &caps->peak_gbytes) == QN_OK;
+                qn__json_f64(root, path, "gbytes_per_s", true, &caps->peak_gbytes) == QN_OK &&
+                qn__json_f64(root, path, "matrix_gflops", true, &caps->peak_matrix_gflops) == QN_OK;
     json_decref(root);
     free(path);
     return good;
@@ -178,8 +230,8 @@ bool qn__peaks_cached(qn_caps *caps)
 static void keep(const qn_caps *caps)
 {
     char *path = peaks_path(caps);
-    json_t *root =
-        json_pack("{s:f,s:f}", "gflops", caps->peak_gflops, "gbytes_per_s", caps->peak_gbytes);
+    json_t *root = json_pack("{s:f,s:f,s:f}", "gflops", caps->peak_gflops, "gbytes_per_s",
+                             caps->peak_gbytes, "matrix_gflops", caps->peak_matrix_gflops);
     if (path && root && qn__json_save(path, root) != QN_OK)
         qn__log(QN_LOG_WARN, "peaks not kept: %s", qn_last_error());
     json_decref(root);
@@ -197,11 +249,13 @@ qn_status qn_device_measure(qn_device *device, qn_peaks *peaks)
     QN_TRY(qn__buffer_create(device, items * 64, "peak measurement", &out));
     qn_status status = measure_fma(device, out, wide, items, &peaks->gflops, &rounds);
     if (status == QN_OK) status = measure_read(device, out, wide, items, &peaks->gbytes_per_s);
+    if (status == QN_OK) status = measure_matrix(device, out, &peaks->matrix_gflops);
     qn__buffer_destroy(&out);
     if (status != QN_OK) return status;
     if (caps->type == QN_CPU) peaks->host_gflops = host_gflops(caps->compute_units, rounds * 16);
     caps->peak_gflops = peaks->gflops;
     caps->peak_gbytes = peaks->gbytes_per_s;
+    caps->peak_matrix_gflops = peaks->matrix_gflops;
     keep(caps);
     return QN_OK;
 }

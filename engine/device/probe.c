@@ -34,9 +34,11 @@ static const struct {
 #undef QN_PROBE
 };
 
-/* Four buffers, the kernel, and the arguments (buffer, 0) for each of `buffers`. */
-static qn_status run_kernel(qn_device *device, qn_probe_id probe, float data[4][ITEMS], int buffers,
-                            bool count_argument, size_t groups, size_t local)
+/* Four buffers, the kernel, and the arguments (buffer, 0) for each of `buffers`. grid: groups,
+ * items a group. */
+static qn_status run_kernel_as(qn_device *device, qn_probe_id probe, const char *options,
+                               float data[4][ITEMS], int buffers, bool count_argument,
+                               const size_t grid[2])
 {
     qn_buffer *memory[4] = {NULL};
     qn_kernel *kernel;
@@ -45,7 +47,7 @@ static qn_status run_kernel(qn_device *device, qn_probe_id probe, float data[4][
     const int n = ITEMS;
     qn_status status = QN_OK;
     snprintf(name, sizeof name, "probe_%s", probes[probe].name);
-    QN_TRY(qn__device_kernel(device, probes[probe].file, "", name, &kernel));
+    QN_TRY(qn__device_kernel(device, probes[probe].file, options, name, &kernel));
     for (int i = 0; i < buffers && status == QN_OK; i++) {
         status = qn__buffer_create(device, sizeof data[0], "probe", &memory[i]);
         if (status == QN_OK) status = qn__buffer_write(memory[i], 0, data[i], sizeof data[0]);
@@ -54,10 +56,17 @@ static qn_status run_kernel(qn_device *device, qn_probe_id probe, float data[4][
     }
     if (status == QN_OK && count_argument)
         status = qn__kernel_arg(kernel, 2 * buffers, sizeof n, &n);
-    if (status == QN_OK) status = qn__device_launch(device, kernel, 1, &groups, &local, 0);
+    if (status == QN_OK) status = qn__device_launch(device, kernel, 1, &grid[0], &grid[1], 0);
     if (status == QN_OK) status = qn__buffer_read(memory[0], 0, data[0], sizeof data[0]);
     for (int i = 0; i < buffers; i++) qn__buffer_destroy(&memory[i]);
     return status;
+}
+
+static qn_status run_kernel(qn_device *device, qn_probe_id probe, float data[4][ITEMS], int buffers,
+                            bool count_argument, size_t groups, size_t local)
+{
+    const size_t grid[2] = {groups, local};
+    return run_kernel_as(device, probe, "", data, buffers, count_argument, grid);
 }
 
 static bool prove_basic(qn_device *device, float data[4][ITEMS])
@@ -127,11 +136,54 @@ PROVE_SHUFFLE(intel, INTEL)
 PROVE_SHUFFLE(khr, KHR)
 PROVE_SHUFFLE(amd, AMD)
 
+/* One program of a matrix unit's probe: c + a b of small integers, which is exact. */
+static bool multiplies(qn_device *device, qn_probe_id probe, size_t lanes, bool bf16, bool a_turned,
+                       bool b_turned)
+{
+    float data[4][ITEMS], want[ITEMS];
+    uint16_t a[512], b[512];
+    char options[96];
+    memset(data, 0, sizeof data);
+    for (int i = 0; i < ITEMS; i++) {
+        double sum = data[3][i] = (float)(i * 29 % 97 - 40);
+        for (int k = 0; k < 32; k++) {
+            int m = i / 16, n = i % 16, x = (m * 5 + k * 3) % 17 - 8, y = (k * 7 + n * 2) % 13 - 5;
+            a[a_turned ? k * 16 + m : m * 32 + k] =
+                bf16 ? qn__f32_to_bf16((float)x) : qn__f32_to_f16((float)x);
+            b[b_turned ? n * 32 + k : k * 16 + n] =
+                bf16 ? qn__f32_to_bf16((float)y) : qn__f32_to_f16((float)y);
+            sum += x * y;
+        }
+        want[i] = (float)sum;
+    }
+    memcpy(data[1], a, sizeof a);
+    memcpy(data[2], b, sizeof b);
+    snprintf(options, sizeof options, "-DQN_T=%d -DQN_A_TURNED=%d -DQN_B_TURNED=%d", bf16 ? 2 : 1,
+             a_turned, b_turned);
+    const size_t grid[2] = {1, 4 * lanes};
+    return run_kernel_as(device, probe, options, data, 4, false, grid) == QN_OK &&
+           memcmp(want, data[0], sizeof want) == 0;
+}
+
+#define PROVE_MATRIX(name, NAME, lanes)                                                            \
+    static bool prove_matrix_##name(qn_device *device, float data[4][ITEMS])                       \
+    {                                                                                              \
+        (void)data;                                                                                \
+        for (int way = 0; way < 8; way++)                                                          \
+            if (!multiplies(device, QN_PROBE_MATRIX_##NAME, lanes, way & 4, way & 2, way & 1))     \
+                return false;                                                                      \
+        return true;                                                                               \
+    }
+PROVE_MATRIX(ptx, PTX, 32)
+PROVE_MATRIX(dpas8, DPAS8, 8)
+PROVE_MATRIX(dpas16, DPAS16, 16)
+PROVE_MATRIX(mfma, MFMA, 64)
+PROVE_MATRIX(wmma, WMMA, 32)
+
 /* What only GPUs have need not be tried on a CPU. */
 static bool worth_trying(const qn_caps *caps, qn_probe_id probe)
 {
-    bool shuffle = probe >= QN_PROBE_SHUFFLE_PTX && probe <= QN_PROBE_SHUFFLE_AMD;
-    return caps->type != QN_CPU || !shuffle;
+    return caps->type != QN_CPU || probe < QN_PROBE_SHUFFLE_PTX || probe > QN_PROBE_MATRIX_WMMA;
 }
 
 /* Pairs that add up exactly in float, so that the order inside the instruction does not show. */

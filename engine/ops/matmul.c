@@ -406,7 +406,9 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
     switch (call->variant->family) {
     case QN_WIDE: return fwd_wide(exec, call);
     case QN_TILE: return fwd_tile(exec, call);
-    case QN_MATRIX: return qn__product_fwd_matrix(exec, call);
+    case QN_MATRIX:
+        return call->variant->settings ? qn__product_fwd_units(exec, call)
+                                       : qn__product_fwd_matrix(exec, call);
     case QN_CLBLAST: return fwd_clblast(exec, call);
     default: return fwd_plain(exec, call);
     }
@@ -513,6 +515,21 @@ const qn_op qn__op_matmul = {
     .fwd_in_place = 1u << C,
     .variants = (const qn_variant[]){{"matrix", QN_MATRIX, QN_MMA, qn__product_refuse_matrix,
                                       qn__product_scratch_matrix},
+                                     {.name = "matrix_gpu",
+                                      .family = QN_MATRIX,
+                                      .order = QN_MMA,
+                                      .refuse = qn__product_refuse_units,
+                                      .settings = qn__product_units_settings,
+                                      .preset = qn__product_units_preset,
+                                      .refuse_setting = qn__product_refuse_units_setting},
+                                     {.name = "matrix_scalar",
+                                      .family = QN_MATRIX,
+                                      .order = QN_CHAIN,
+                                      .refuse = qn__product_refuse_scalar,
+                                      .only_forced = true,
+                                      .settings = qn__product_units_settings,
+                                      .preset = qn__product_units_preset,
+                                      .refuse_setting = qn__product_refuse_units_setting},
                                      {.name = "wide",
                                       .family = QN_WIDE,
                                       .order = QN_CHAIN,

@@ -29,4 +29,13 @@ const char *qn__product_refuse_matrix(const qn_call *call);
 uint64_t qn__product_scratch_matrix(const qn_call *call);
 qn_status qn__product_fwd_matrix(qn_exec *exec, const qn_call *call) QN_MUST_USE;
 
+/* Products of 16-bit elements on a GPU's matrix units, and in their tiling by plain loops
+ * (matmul_units.c). */
+extern const qn_setting qn__product_units_settings[];
+const char *qn__product_refuse_units(const qn_call *call);
+const char *qn__product_refuse_scalar(const qn_call *call);
+int qn__product_units_preset(const qn_call *call);
+const char *qn__product_refuse_units_setting(const qn_call *call, int setting);
+qn_status qn__product_fwd_units(qn_exec *exec, const qn_call *call) QN_MUST_USE;
+
 #endif

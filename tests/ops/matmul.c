@@ -24,6 +24,8 @@ const op_cases cases_matmul = {
             "matmul act={gelu,gelu_erf,silu,relu,tanh} : a=f32[5,7] b=f32[7,19] bias=f32[19]"
             " c=f32[5,19] +pre",
             "matmul : a=f32[2,3,7] b=f32[2,7,5]",
+            "matmul trans_b=1 act=silu : a=bf16[5,19] b=bf16[7,19] bias=f32[7] c=f32[5,7] +pre",
+            "matmul trans_a=1 out=f32 : a=f16[18,5] b=f16[18,7]",
             NULL,
         },
     .device =
@@ -76,6 +78,10 @@ const op_cases cases_matmul = {
             "matmul : a=f32[30,2100] b=f32[2100,{n:64,96}]",
             "matmul trans_b={0,1} act=gelu : a=f32[29,1025] b=f32[1025,1025] bias=f32[1025] +pre",
             "matmul trans_b=1 : a=f32[{m:16,30},2100] b=f32[41,2100]",
+            /* round a matrix unit's tile of 64 x 64 x 32 */
+            "matmul trans_b={0,1} out={same,f32} : a={t:f16,bf16}[{63,64,65},{k:64}] b={t}[{k},64]",
+            "matmul trans_a={0,1} : a=bf16[{k:66},{k}] b=bf16[{k},{n:63,65,130}]",
+            "matmul trans_a={0,1} trans_b=1 : a=f16[{k:31},{k}] b=f16[{n:66,129},{k}]",
             /* y written past the caches */
             "matmul trans_a=1 : a=f32[5,771] b=f32[5,{n:1024,1040}]",
             "matmul trans_a=0 trans_b=0 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
