@@ -58,7 +58,8 @@ static void print_arenas(const json_t *arenas)
     {
         const char *name = qn__get_text(row, "name");
         double copies = qn__get_number(row, "copies");
-        printf("  %12s  %s", qn__text_bytes(bytes_of(row)), *name ? name : "(unnamed)");
+        printf("  %12s  %s%s", qn__text_bytes(bytes_of(row)), *name ? name : "(unnamed)",
+               json_is_true(json_object_get(row, "host")) ? ", in host memory, not counted" : "");
         if (copies > 1)
             printf(" (%.0f x %s)", copies, qn__text_bytes(qn__get_number(row, "bytes")));
         printf("\n");

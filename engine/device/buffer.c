@@ -93,7 +93,7 @@ uint64_t qn__buffer_bytes(const qn_buffer *buffer)
     return buffer->bytes;
 }
 
-static qn_status check_range(const qn_buffer *buffer, uint64_t offset, uint64_t bytes)
+qn_status qn__buffer_check(const qn_buffer *buffer, uint64_t offset, uint64_t bytes)
 {
     if (offset <= buffer->bytes && bytes <= buffer->bytes - offset) return QN_OK;
     return qn__fail(QN_INTERNAL, "range [%llu, +%llu) is outside a buffer of %llu bytes",
@@ -104,7 +104,7 @@ static qn_status check_range(const qn_buffer *buffer, uint64_t offset, uint64_t 
 static qn_status write_range(qn_buffer *buffer, uint64_t offset, const void *from, uint64_t bytes,
                              cl_bool wait)
 {
-    QN_TRY(check_range(buffer, offset, bytes));
+    QN_TRY(qn__buffer_check(buffer, offset, bytes));
     if (bytes == 0) return QN_OK;
     QN_CL(buffer->device, clEnqueueWriteBuffer(buffer->device->queue, buffer->memory, wait, offset,
                                                bytes, from, 0, NULL, NULL));
@@ -124,7 +124,7 @@ qn_status qn__buffer_write_later(qn_buffer *buffer, uint64_t offset, const void 
 
 qn_status qn__buffer_read(qn_buffer *buffer, uint64_t offset, void *to, uint64_t bytes)
 {
-    QN_TRY(check_range(buffer, offset, bytes));
+    QN_TRY(qn__buffer_check(buffer, offset, bytes));
     if (bytes == 0) return QN_OK;
     QN_CL(buffer->device, clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_TRUE,
                                               offset, bytes, to, 0, NULL, NULL));
@@ -134,7 +134,7 @@ qn_status qn__buffer_read(qn_buffer *buffer, uint64_t offset, void *to, uint64_t
 qn_status qn__buffer_fill(qn_buffer *buffer, uint64_t offset, uint64_t bytes, const void *pattern,
                           size_t pattern_bytes)
 {
-    QN_TRY(check_range(buffer, offset, bytes));
+    QN_TRY(qn__buffer_check(buffer, offset, bytes));
     if (bytes == 0) return QN_OK;
     QN_CL(buffer->device, clEnqueueFillBuffer(buffer->device->queue, buffer->memory, pattern,
                                               pattern_bytes, offset, bytes, 0, NULL, NULL));
@@ -144,8 +144,8 @@ qn_status qn__buffer_fill(qn_buffer *buffer, uint64_t offset, uint64_t bytes, co
 qn_status qn__buffer_copy(qn_buffer *to, uint64_t to_offset, qn_buffer *from, uint64_t from_offset,
                           uint64_t bytes)
 {
-    QN_TRY(check_range(to, to_offset, bytes));
-    QN_TRY(check_range(from, from_offset, bytes));
+    QN_TRY(qn__buffer_check(to, to_offset, bytes));
+    QN_TRY(qn__buffer_check(from, from_offset, bytes));
     if (bytes == 0) return QN_OK;
     QN_CL(to->device, clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, from_offset,
                                           to_offset, bytes, 0, NULL, NULL));

@@ -34,8 +34,36 @@ qn_status qn__buffer_fill(qn_buffer *buffer, uint64_t offset, uint64_t bytes, co
 /* Enqueued. */
 qn_status qn__buffer_copy(qn_buffer *to, uint64_t to_offset, qn_buffer *from, uint64_t from_offset,
                           uint64_t bytes) QN_MUST_USE;
+/* Are these bytes inside of the buffer? */
+qn_status qn__buffer_check(const qn_buffer *buffer, uint64_t offset, uint64_t bytes) QN_MUST_USE;
 /* A small buffer to stand for absent kernel arguments. */
 qn_buffer *qn__device_nothing(qn_device *device);
+
+/* ---- host memory, and transfers beside the kernels ---- */
+
+/* Host memory that moves fast: page-locked where the driver can, else plain. Zero-filled; does not
+ * count as device memory. */
+typedef struct qn_host qn_host;
+qn_status qn__host_create(qn_device *device, uint64_t bytes, qn_host **host) QN_MUST_USE;
+void qn__host_destroy(qn_host **host);
+void *qn__host_data(const qn_host *host);
+
+/* Transfers are in order among themselves, on a queue of their own, and in no order with launches
+ * but what is asked for here. All are enqueued; host memory must stay. Zero-initialise a
+ * qn_transfer; it may be used again, and is forgotten in the end. */
+typedef struct qn_transfer {
+    void *event;
+} qn_transfer;
+qn_status qn__transfer_in(qn_buffer *buffer, uint64_t offset, const void *from, uint64_t bytes,
+                          qn_transfer *transfer) QN_MUST_USE;
+qn_status qn__transfer_out(qn_buffer *buffer, uint64_t offset, void *to,
+                           uint64_t bytes) QN_MUST_USE;
+void qn__transfer_forget(qn_transfer *transfer);
+/* Transfers from now on wait for the launches so far; launches for one transfer, or for all so far.
+ */
+qn_status qn__transfer_after_compute(qn_device *device) QN_MUST_USE;
+qn_status qn__compute_after(qn_device *device, const qn_transfer *transfer) QN_MUST_USE;
+qn_status qn__compute_after_transfers(qn_device *device) QN_MUST_USE;
 
 /* ---- programs ---- */
 

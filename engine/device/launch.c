@@ -60,7 +60,9 @@ qn_status qn__device_flush(qn_device *device)
 
 qn_status qn__device_finish(qn_device *device)
 {
+    if (device->transfers) QN_CL(device, clFlush(device->transfers));
     QN_CL(device, clFinish(device->queue));
+    if (device->transfers) QN_CL(device, clFinish(device->transfers));
     return QN_OK;
 }
 

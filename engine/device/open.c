@@ -22,17 +22,8 @@ qn_status qn__device_open_found(const qn_found *found, bool profile, qn_device *
         free(d);
         return qn__cl_fail(code, "clCreateContext", found->caps.name);
     }
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored                                                                     \
-    "-Wdeprecated-declarations" /* the only call OpenCL 1.2 devices have */
-    d->queue =
-        clCreateCommandQueue(d->context, d->id, profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
-#pragma GCC diagnostic pop
-    if (code != CL_SUCCESS) {
-        qn_device_close(&d);
-        return qn__cl_fail(code, "clCreateCommandQueue", found->caps.name);
-    }
-    qn_status status = qn__buffer_create(d, 256, "placeholder", &d->nothing);
+    qn_status status = qn__queue_create(d, profile, &d->queue);
+    if (status == QN_OK) status = qn__buffer_create(d, 256, "placeholder", &d->nothing);
     if (status != QN_OK) {
         qn_device_close(&d);
         return status;
@@ -68,11 +59,13 @@ void qn_device_close(qn_device **device)
     qn_device *d = *device;
     if (!d) return;
     if (d->queue) clFinish(d->queue);
+    if (d->transfers) clFinish(d->transfers);
     for (int i = 0; i < d->launch_count; i++) clReleaseEvent(d->launches[i].event);
     free(d->launches);
     qn__programs_free(d);
     qn__tuning_destroy(&d->tuning);
     qn__buffer_destroy(&d->nothing);
+    if (d->transfers) clReleaseCommandQueue(d->transfers);
     if (d->queue) clReleaseCommandQueue(d->queue);
     if (d->context) clReleaseContext(d->context);
     free(d);

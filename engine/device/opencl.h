@@ -38,6 +38,7 @@ struct qn_device {
     cl_device_id id;
     cl_context context;
     cl_command_queue queue;
+    cl_command_queue transfers; /* made when first used */
     qn_caps caps;
     qn_program *programs;
     int program_count, program_capacity;
@@ -49,6 +50,9 @@ struct qn_device {
     uint64_t bytes_now, bytes_peak;
     qn_tuning *tuning; /* NULL: not asked for yet */
 };
+
+/* In order. */
+qn_status qn__queue_create(qn_device *device, bool profile, cl_command_queue *queue) QN_MUST_USE;
 
 /* "CL_INVALID_KERNEL_ARGS (-52)" */
 const char *qn__cl_text(cl_int code);

@@ -149,6 +149,9 @@ qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, i
     bool wants_grad = false;
     for (int i = 0; i < count; i++) {
         call.in[i] = operand_of(graph, inputs[i]);
+        int stored = inputs[i] >= 0 ? graph->tensors[inputs[i]]->store : -1;
+        QN_CHECK(stored < 0 || !qn__store_is_host(graph->store, stored),
+                 "%s: input %s is in host memory: fetch it first", row->stem, row->in[i].name);
         if (inputs[i] >= 0 && !row->in[i].integer && !row->in[i].constant)
             wants_grad |= graph->tensors[inputs[i]]->wants_grad;
     }

@@ -10,6 +10,11 @@ const char *qn__step_text(const qn_step *step, char *text, size_t bytes)
 {
     static const char *const kinds[] = {"sum", "max", "min"};
     char desc[96];
+    if (step->node.op == QN_OP_FETCH || step->node.op == QN_OP_SEND) {
+        snprintf(text, bytes, "%s : x=%s", step->node.op == QN_OP_FETCH ? "fetch" : "send",
+                 qn__desc_text(&step->call.in[0].desc, desc, sizeof desc));
+        return text;
+    }
     if (step->node.op != QN_OP_COMM) return qn__call_text(&step->call, text, bytes);
     snprintf(text, bytes, "all_reduce kind=%s : x=%s", kinds[step->node.attr[0].i],
              qn__desc_text(&step->call.in[0].desc, desc, sizeof desc));

@@ -139,10 +139,11 @@ static qn_status differentiate(qn_graph *graph, int index)
         QN_TRY(qn__graph_view(graph, part, &graph->tensors[node.in[0]]->desc.shape, &part));
         return add_gradient(graph, node.in[0], part);
     }
-    if (node.op == QN_OP_COMM) {
+    if (node.op < 0) {
         if (graph->tensors[node.out[0]]->grad < 0) return QN_OK;
-        return qn__fail(QN_UNSUPPORTED,
-                        "a collective has no gradient: place it after the backward pass");
+        return qn__fail(
+            QN_UNSUPPORTED,
+            "a collective or transfer has no gradient: place it after the backward pass");
     }
     const qn_op_row *row = qn__op_row((qn_op_id)node.op);
     bool reached = false, wanted = false;

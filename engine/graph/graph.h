@@ -8,7 +8,8 @@
 
 /* Node kinds without a kernel. QN_OP_COMM: a collective over in[0], in place, through the interface
  * of comm.h that the plan was given; attr[0].i is the qn_comm_op. */
-enum { QN_RESHAPE = -1, QN_OP_COMM = -2 };
+/* QN_OP_FETCH: in[0], a tensor in host memory, into out[0], in the step arena; QN_OP_SEND: back. */
+enum { QN_RESHAPE = -1, QN_OP_COMM = -2, QN_OP_FETCH = -3, QN_OP_SEND = -4 };
 
 struct qn_tensor {
     qn_graph *graph;
@@ -60,6 +61,10 @@ qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape,
                          int *output) QN_MUST_USE;
 /* All ranks' f32 tensors reduced into every rank's, in place; not differentiated. Collective. */
 qn_status qn__graph_all_reduce(qn_graph *graph, int tensor, qn_comm_op op, int *output) QN_MUST_USE;
+/* A copy in the step arena of what lies in host memory (a stored tensor of a host group, or rows of
+ * one), and the way back. Not differentiated. */
+qn_status qn__graph_fetch(qn_graph *graph, int from, int *output) QN_MUST_USE;
+qn_status qn__graph_send(qn_graph *graph, int tensor, int to) QN_MUST_USE;
 /* Rows [first, first + count) of a tensor, the same storage; a tensor that leads the gradient
  * nowhere by itself: see qn__graph_backward_part. */
 qn_status qn__graph_rows_of(qn_graph *graph, int tensor, int64_t first, int64_t count,

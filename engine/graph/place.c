@@ -65,7 +65,7 @@ static void try_merge(qn_plan *plan, int step, int in, int out)
 static void merge_in_place(qn_plan *plan, int step)
 {
     const qn_node *node = &plan->steps[step].node;
-    if (node->op == QN_OP_COMM) return; /* in place as it is */
+    if (node->op < 0) return; /* in place as it is, or between two memories */
     const qn_op *op = qn__op((qn_op_id)node->op);
     if (node->backward) {
         if (op->bwd_in_place && node->din[0] >= 0 && node->dout[0] >= 0)

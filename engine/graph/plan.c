@@ -28,7 +28,7 @@ static qn_status node_rows(const qn_plan *plan, const qn_node *node)
 {
     qn_call call;
     if (node->op == QN_RESHAPE) return view_rows(plan, node);
-    if (node->op == QN_OP_COMM) {
+    if (node->op < 0) {
         plan->descs[node->out[0]] = plan->descs[node->in[0]];
         return QN_OK;
     }
@@ -70,7 +70,10 @@ static void forget_programs(qn_plan *plan)
 
 static void free_plan(qn_plan *plan)
 {
-    for (int i = 0; i < plan->step_count; i++) qn__exec_free(&plan->steps[i].exec);
+    for (int i = 0; i < plan->step_count; i++) {
+        qn__exec_free(&plan->steps[i].exec);
+        qn__transfer_forget(&plan->steps[i].transfer);
+    }
     forget_programs(plan);
     free(plan->programs);
     free(plan->variant);
@@ -128,7 +131,7 @@ static qn_status launch(qn_exec *exec, const qn_call *call)
 
 static qn_status choose_step(qn_plan *plan, qn_step *step)
 {
-    if (step->node.op == QN_OP_COMM) {
+    if (step->node.op < 0) {
         qn__node_call(plan->graph, &step->node, &step->call);
         plan->facts.bytes += 2.0 * (double)qn__desc_bytes(&step->call.in[0].desc);
         return QN_OK;
@@ -247,6 +250,7 @@ qn_status qn_plan_create(qn_graph *graph, const qn_plan_options *options, qn_pla
     if (status == QN_OK) status = take_nodes(p, options);
     if (status == QN_OK) status = qn__plan_choose(p);
     if (status == QN_OK) status = qn__plan_place(p);
+    if (status == QN_OK) qn__plan_link_transfers(p);
     if (status != QN_OK) {
         free_plan(p);
         return status;
@@ -313,7 +317,7 @@ static qn_status reset_settings(qn_plan *plan, int64_t rows)
     if (some) QN_TRY(qn__plan_set_rows(plan, timed_rows));
     for (int i = 0; i < plan->step_count; i++) {
         qn_call timed;
-        if (plan->steps[i].node.op == QN_OP_COMM) continue;
+        if (plan->steps[i].node.op < 0) continue;
         if (some) qn__plan_call(plan, &plan->steps[i], &timed);
         qn__call_reset(&plan->steps[i].call, some ? &timed : NULL, entries, plan->scratch_bytes);
     }
@@ -403,6 +407,14 @@ static void mark_written(void *user, int id, bool write)
     if (write && index >= 0) plan->store->tensors[index].version++;
 }
 
+static qn_status run_step(qn_plan *plan, qn_step *step)
+{
+    if (step->node.op == QN_OP_COMM) return qn__step_communicate(plan, step);
+    if (step->node.op < 0) return qn__step_transfer(plan, step);
+    if (plan->transfers) QN_TRY(qn__step_wait(plan, step));
+    return launch(&step->exec, &step->call);
+}
+
 qn_status qn_plan_run(qn_plan *plan, qn_plan_part part, int64_t rows, int slot)
 {
     if (!plan->prepared) QN_TRY(qn_plan_prepare(plan));
@@ -414,13 +426,13 @@ qn_status qn_plan_run(qn_plan *plan, qn_plan_part part, int64_t rows, int slot)
     if (rows != plan->rows || slot != plan->slot || plan->generation != plan->store->generation)
         QN_TRY(aim(plan, rows, slot));
     QN_TRY(refresh_derived(plan->store));
+    if (plan->transfers) QN_TRY(qn__transfer_after_compute(plan->store->device));
     int from = part == QN_BACKWARD ? plan->first_backward : 0;
     int to = part == QN_FORWARD ? plan->first_backward : plan->step_count;
     for (int i = from; i < to; i++) {
         qn_step *step = &plan->steps[i];
         step->exec.cursor = 0;
-        qn_status status = step->node.op == QN_OP_COMM ? qn__step_communicate(plan, step)
-                                                       : launch(&step->exec, &step->call);
+        qn_status status = run_step(plan, step);
         if (status != QN_OK) {
             char text[512];
             return qn__wrap(status, "%s: ", qn__step_text(step, text, sizeof text));
@@ -428,5 +440,6 @@ qn_status qn_plan_run(qn_plan *plan, qn_plan_part part, int64_t rows, int slot)
         step->runs++;
         qn__node_each(&step->node, mark_written, plan);
     }
+    if (plan->transfers) QN_TRY(qn__compute_after_transfers(plan->store->device));
     return qn__device_flush(plan->store->device);
 }

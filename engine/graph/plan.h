@@ -23,7 +23,11 @@ typedef struct qn_step {
     bool tuned;     /* the choice follows an entry */
     double seconds; /* profile */
     int64_t runs;
+    int after;            /* step whose transfer the launch waits for, or one of the below */
+    qn_transfer transfer; /* of a fetch */
 } qn_step;
+
+enum { QN_AFTER_NONE = -1, QN_AFTER_ALL = -2 };
 
 struct qn_plan {
     qn_graph *graph;
@@ -46,8 +50,9 @@ struct qn_plan {
     qn_comm *comm;  /* for collectives; borrowed */
     float *staging; /* host side of a collective */
     uint64_t staging_bytes;
-    int tag_base;  /* profile: tags of this plan's steps start here */
-    char *variant; /* forced; NULL */
+    bool transfers; /* has fetches or sends */
+    int tag_base;   /* profile: tags of this plan's steps start here */
+    char *variant;  /* forced; NULL */
     qn_tune_mode tune;
     double tune_seconds; /* that tune "on" may take */
 };
@@ -56,6 +61,11 @@ struct qn_plan {
 const char *qn__step_text(const qn_step *step, char *text, size_t bytes);
 /* Run a collective: drain the queue, reduce on the host in chunks, give it back. */
 qn_status qn__step_communicate(qn_plan *plan, const qn_step *step) QN_MUST_USE;
+/* Who waits for which transfer; after the steps are there. */
+void qn__plan_link_transfers(qn_plan *plan);
+/* Enqueue a fetch or send; let the compute queue wait for what a launch reads. */
+qn_status qn__step_transfer(qn_plan *plan, qn_step *step) QN_MUST_USE;
+qn_status qn__step_wait(qn_plan *plan, const qn_step *step) QN_MUST_USE;
 /* Whose collectives the plan uses; before it runs. A plan without collectives needs none. */
 void qn__plan_set_comm(qn_plan *plan, qn_comm *comm);
 qn_status qn__plan_place(qn_plan *plan) QN_MUST_USE;

@@ -47,10 +47,10 @@ static json_t *arena_list(const qn_plan *plan)
     const qn_store *store = plan->store;
     for (int g = 0; g < store->group_count; g++)
         for (int a = 0; a < store->groups[g].arenas[0].count; a++)
-            json_array_append_new(list,
-                                  json_pack("{s:s,s:o,s:i}", "name", store->groups[g].name, "bytes",
-                                            integer(store->groups[g].arenas[0].bytes[a]), "copies",
-                                            store->groups[g].copies));
+            json_array_append_new(
+                list, json_pack("{s:s,s:o,s:i,s:b}", "name", store->groups[g].name, "bytes",
+                                integer(store->groups[g].arenas[0].bytes[a]), "copies",
+                                store->groups[g].copies, "host", store->groups[g].host));
     for (int a = 0; a < store->step_arenas; a++)
         json_array_append_new(list, json_pack("{s:s,s:o,s:i}", "name", "step", "bytes",
                                               integer(store->step_need[a]), "copies",
@@ -80,9 +80,10 @@ qn_status qn_plan_json(const qn_plan *plan, char **json)
     for (int i = 0; i < plan->program_count; i++)
         json_array_append_new(programs, json_string(plan->programs[i]));
     json_t *root = json_pack(
-        "{s:o,s:o,s:o,s:o,s:f,s:f,s:f,s:o,s:o,s:o,s:o}", "total_bytes", integer(facts.total_bytes),
-        "store_bytes", integer(facts.store_bytes), "step_bytes", integer(facts.step_bytes),
-        "scratch_bytes", integer(facts.scratch_bytes), "flops", facts.flops, "bytes_moved",
+        "{s:o,s:o,s:o,s:o,s:o,s:f,s:f,s:f,s:o,s:o,s:o,s:o}", "total_bytes",
+        integer(facts.total_bytes), "store_bytes", integer(facts.store_bytes), "step_bytes",
+        integer(facts.step_bytes), "scratch_bytes", integer(facts.scratch_bytes), "host_bytes",
+        integer(qn__store_host_bytes(plan->store)), "flops", facts.flops, "bytes_moved",
         facts.bytes, "predicted_seconds", facts.predicted_seconds, "arenas", arena_list(plan),
         "programs", programs, "nodes", nodes, "tensors", tensor_list(plan));
     json_object_set_new(root, "tune", json_string(qn__tune_mode_name(plan->tune)));
@@ -148,7 +149,7 @@ static int collect(const qn_plan *plan, op_time *rows, int count)
         const qn_step *step = &plan->steps[i];
         char name[32];
         int r = 0;
-        if (step->node.op == QN_OP_COMM) continue;
+        if (step->node.op < 0) continue;
         snprintf(name, sizeof name, "%s%s", qn__op_row((qn_op_id)step->node.op)->stem,
                  step->node.backward      ? ".bwd"
                  : step->node.in_backward ? "(bwd)"

@@ -24,7 +24,10 @@ qn_status qn_store_create(qn_device *device, qn_store **store)
 
 static void free_arenas(qn_arenas *arenas)
 {
-    for (int i = 0; i < arenas->count; i++) qn__buffer_destroy(&arenas->buffer[i]);
+    for (int i = 0; i < arenas->count; i++) {
+        qn__buffer_destroy(&arenas->buffer[i]);
+        qn__host_destroy(&arenas->host[i]);
+    }
 }
 
 static void free_shared(qn_store *store)
@@ -116,12 +119,14 @@ qn_status qn__arenas_place(qn_arenas *arenas, uint64_t bytes, uint64_t limit, in
                         "at once",
                         (double)bytes / 1e6, (double)limit / 1e6);
     int last = arenas->count - 1;
-    if (last < 0 || arenas->bytes[last] + padded > limit || arenas->buffer[last]) {
+    if (last < 0 || arenas->bytes[last] + padded > limit || arenas->buffer[last] ||
+        arenas->host[last]) {
         if (arenas->count == 64)
             return qn__fail(QN_OUT_OF_DEVICE_MEMORY, "more than 64 arenas are needed");
         last = arenas->count++;
         arenas->bytes[last] = 0;
         arenas->buffer[last] = NULL;
+        arenas->host[last] = NULL;
     }
     *arena = last;
     *offset = arenas->bytes[last];
@@ -201,9 +206,11 @@ qn_status qn_store_allocate(qn_store *store)
             arenas->count = group->arenas[0].count;
             for (int a = 0; a < arenas->count; a++) {
                 arenas->bytes[a] = group->arenas[0].bytes[a];
-                if (arenas->buffer[a]) continue;
-                QN_TRY(qn__buffer_create(store->device, arenas->bytes[a], group->name,
-                                         &arenas->buffer[a]));
+                if (arenas->buffer[a] || arenas->host[a]) continue;
+                QN_TRY(group->host
+                           ? qn__host_create(store->device, arenas->bytes[a], &arenas->host[a])
+                           : qn__buffer_create(store->device, arenas->bytes[a], group->name,
+                                               &arenas->buffer[a]));
             }
         }
     }
@@ -211,13 +218,46 @@ qn_status qn_store_allocate(qn_store *store)
     return QN_OK;
 }
 
-uint64_t qn__store_bytes(const qn_store *store)
+qn_status qn__store_set_host(qn_store *store, const char *group)
+{
+    int index;
+    QN_TRY(find_group(store, group, &index));
+    QN_CHECK(!store->groups[index].arenas[0].buffer[0], "group \"%s\" is on the device already",
+             group);
+    store->groups[index].host = true;
+    return QN_OK;
+}
+
+bool qn__store_is_host(const qn_store *store, int index)
+{
+    return store->groups[store->tensors[index].group].host;
+}
+
+void *qn__store_host_data(const qn_store *store, int index)
+{
+    const qn_store_tensor *tensor = &store->tensors[index];
+    const qn_store_group *group = &store->groups[tensor->group];
+    const qn_host *host = group->arenas[group->current].host[tensor->arena];
+    return host ? (char *)qn__host_data(host) + tensor->offset : NULL;
+}
+
+static uint64_t group_bytes(const qn_store *store, bool host)
 {
     uint64_t bytes = 0;
     for (int g = 0; g < store->group_count; g++)
-        for (int a = 0; a < store->groups[g].arenas[0].count; a++)
+        for (int a = 0; store->groups[g].host == host && a < store->groups[g].arenas[0].count; a++)
             bytes += store->groups[g].arenas[0].bytes[a] * (uint64_t)store->groups[g].copies;
     return bytes;
+}
+
+uint64_t qn__store_bytes(const qn_store *store)
+{
+    return group_bytes(store, false);
+}
+
+uint64_t qn__store_host_bytes(const qn_store *store)
+{
+    return group_bytes(store, true);
 }
 
 qn_status qn__store_select(qn_store *store, const char *group, int copy)
@@ -297,7 +337,7 @@ static qn_status check_part(const qn_store *store, int index, uint64_t offset, u
     QN_CHECK(offset <= all && bytes <= all - offset,
              "tensor \"%s\" has %llu bytes; %llu at %llu were asked", tensor->name,
              (unsigned long long)all, (unsigned long long)bytes, (unsigned long long)offset);
-    QN_CHECK(qn__store_buffer(store, tensor) != NULL,
+    QN_CHECK(qn__store_buffer(store, tensor) || qn__store_host_data(store, index),
              "tensor \"%s\" has no memory: call qn_store_allocate first", tensor->name);
     return QN_OK;
 }
@@ -308,6 +348,11 @@ qn_status qn__store_write_part(qn_store *store, int index, uint64_t offset, cons
     QN_TRY(check_part(store, index, offset, bytes));
     qn_store_tensor *tensor = &store->tensors[index];
     tensor->version++;
+    if (qn__store_is_host(store, index)) {
+        QN_TRY(qn__device_finish(store->device)); /* it may be on its way in or out */
+        memcpy((char *)qn__store_host_data(store, index) + offset, data, bytes);
+        return QN_OK;
+    }
     return qn__buffer_write(qn__store_buffer(store, tensor), tensor->offset + offset, data, bytes);
 }
 
@@ -316,6 +361,11 @@ qn_status qn__store_read_part(qn_store *store, int index, uint64_t offset, void 
 {
     QN_TRY(check_part(store, index, offset, bytes));
     const qn_store_tensor *tensor = &store->tensors[index];
+    if (qn__store_is_host(store, index)) {
+        QN_TRY(qn__device_finish(store->device));
+        memcpy(data, (const char *)qn__store_host_data(store, index) + offset, bytes);
+        return QN_OK;
+    }
     return qn__buffer_read(qn__store_buffer(store, tensor), tensor->offset + offset, data, bytes);
 }
 
@@ -345,6 +395,7 @@ qn_status qn_store_read(qn_store *store, const char *name, void *data, size_t by
 
 qn_status qn__store_write_later(qn_store *store, int index, const void *data, uint64_t bytes)
 {
+    if (qn__store_is_host(store, index)) return qn__store_write_part(store, index, 0, data, bytes);
     QN_TRY(check_part(store, index, 0, bytes));
     qn_store_tensor *tensor = &store->tensors[index];
     tensor->version++;

@@ -15,12 +15,14 @@ typedef struct qn_arenas {
     int count;
     uint64_t bytes[64];
     qn_buffer *buffer[64];
+    qn_host *host[64]; /* of a group in host memory, instead */
 } qn_arenas;
 
 typedef struct qn_store_group {
     char name[32];
     int copies; /* gradient tree: that many of everything, one of which is current */
     int current;
+    bool host;         /* lives in host memory; passes through the device by fetches and sends */
     qn_arenas *arenas; /* one a copy, the same layout in each */
 } qn_store_group;
 
@@ -68,6 +70,14 @@ qn_store *qn__graph_store(const qn_graph *graph);
 int qn__store_index(const qn_store *store, const char *name);
 /* How many copies of a group's tensors to keep; before allocation. */
 qn_status qn__store_set_copies(qn_store *store, const char *group, int copies) QN_MUST_USE;
+/* Let a group live in host memory; before allocation. It does not count as device memory, and ops
+ * do not read it: see qn__graph_fetch. Reading and writing it by name is as ever. */
+qn_status qn__store_set_host(qn_store *store, const char *group) QN_MUST_USE;
+bool qn__store_is_host(const qn_store *store, int index);
+/* Where a tensor of such a group begins, once allocated. */
+void *qn__store_host_data(const qn_store *store, int index);
+/* Bytes of such groups. */
+uint64_t qn__store_host_bytes(const qn_store *store);
 qn_status qn__store_select(qn_store *store, const char *group, int copy) QN_MUST_USE;
 /* copy `into` += copy `from`, as the op add would: into + from, element by element. */
 qn_status qn__store_merge(qn_store *store, const char *group, int into, int from) QN_MUST_USE;

@@ -89,7 +89,7 @@ static qn_status add_steps(work *w, const qn_plan *plan, double per_row)
 {
     for (int i = 0; i < plan->step_count; i++) {
         qn_call call;
-        if (plan->steps[i].node.op == QN_OP_COMM) continue;
+        if (plan->steps[i].node.op < 0) continue;
         qn__plan_call(plan, &plan->steps[i], &call);
         QN_TRY(add_call(w, &call, per_row));
     }

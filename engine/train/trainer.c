@@ -8,6 +8,7 @@
 #include "model/weights.h"
 #include "train/head.h"
 #include "train/metrics.h"
+#include "train/offload.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
     options.length = o->context;
     QN_TRY(qn__data_sampling(o, &how));
     options.packed = how.documents;
+    QN_TRY(qn__offload_parse(o->offload, &options.offload));
     QN_TRY(find_recompute(o->recompute, &options.recompute));
     QN_TRY(qn__head_parse(o->head_chunk, &options.head_chunk));
     QN_TRY(qn__training_create(device, caps, config, &options, training));

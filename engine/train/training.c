@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "graph/graph.h"
 #include "train/head.h"
+#include "train/offload.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ static qn_status declare(qn_training *t)
                             &parts));
     }
     QN_TRY(qn__store_set_copies(store, "grad", copies));
+    if (t->offload) QN_TRY(qn__store_set_host(store, "moments"));
     QN_TRY(qn_store_add(store, "leaf", "train.targets", QN_I32, &rows));
     QN_TRY(qn_store_add(store, "leaf", "train.seed", QN_F32, &rows));
     QN_TRY(qn_store_add(store, "leaf", "train.loss", QN_F32, &rows));
@@ -166,6 +168,10 @@ static qn_status build_update(qn_training *t)
     char grad[128], m[128], v[128];
     QN_TRY(qn_graph_create(t->store, &t->update_graph));
     qn_graph *g = t->update_graph;
+    if (t->offload) {
+        QN_TRY(qn__offload_update(t, g));
+        return plan(t, g, &t->update_plan);
+    }
     qn_tensor *hyper = qn_graph_input(g, "train.hyper");
     for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);)
         qn_apply(g, weight.decay ? "adamw" : "adamw decay=0", qn_graph_input(g, weight.name),
@@ -229,6 +235,7 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->packed = options->packed;
     t->variant = options->variant;
     t->recompute = options->recompute;
+    t->offload = options->offload;
     t->tune = options->tune;
     t->tune_seconds = options->tune_seconds;
     t->head_chunk = qn__head_rows(options->head_chunk, t->rows, config->vocab);

@@ -21,6 +21,7 @@ typedef struct qn_training {
     bool packed;        /* each leaf has its own positions and ranges */
     int64_t head_chunk; /* rows of logits at a time; rows: all */
     qn_recompute recompute;
+    bool offload;               /* moments live in host memory */
     const char *variant, *tune; /* as the options; for the plans while they are made */
     double tune_seconds;
     qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
@@ -47,6 +48,7 @@ typedef struct qn_training_options {
     bool packed;         /* sequences hold documents: see qn__training_set_positions */
     int64_t head_chunk;  /* rows of logits at a time; 0: all; below: see head.h */
     qn_recompute recompute;
+    bool offload;        /* keep the moments in host memory */
     const char *variant; /* force this kernel variant wherever it applies; NULL: our choice */
     bool writes;         /* also generate text with it */
     const char *tune;    /* as qn_plan_options; copied into the plans */

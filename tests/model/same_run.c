@@ -120,9 +120,68 @@ static void recompute(void **state)
     check_ways(ways, 4, 4);
 }
 
+static void offload(void **state)
+{
+    (void)state;
+    const keys ways[] = {
+        {.row = {{"offload", "optimizer"}}},
+        {.row = {{"offload", "optimizer"}, {"recompute", "block"}, {"head_chunk", "7"}}}};
+    check_ways(ways, 2, 2);
+}
+
+/* Any of them may come and go at a resume. */
+static void across_resumes(void **state)
+{
+    (void)state;
+    const keys ways[] = {
+        {.row = {{"offload", "optimizer"}}},
+        {.row = {{"resume", "true"}}},
+        {.row = {{"resume", "true"}, {"offload", "optimizer"}, {"recompute", "block"}}},
+        {.row = {{"resume", "true"}, {"recompute", "cheap"}, {"head_chunk", "5"}}}};
+    tiny_run run = run_make();
+    qn_trainer *alone = trainer_make(&run, "alone", NULL), *t = NULL;
+    for (int w = 0; w < 4; w++) {
+        t = trainer_make(&run, "pieces", &ways[w]);
+        assert_int_equal(t->step, w * 2);
+        for (int i = 0; i < 2; i++) {
+            qn_step_info a = {.size = sizeof a}, b = a;
+            assert_ok(qn_trainer_step(alone, &a));
+            assert_ok(qn_trainer_step(t, &b));
+            assert_true(a.loss == b.loss && a.grad_norm == b.grad_norm);
+        }
+        assert_ok(qn_trainer_save(t));
+        assert_same_state(alone, t);
+        qn_trainer_destroy(&t);
+    }
+    qn_trainer_destroy(&alone);
+    run_drop(&run);
+}
+
+static void unknown_words(void **state)
+{
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"offload", "weights"}, {"recompute", "all"}, {"head_chunk", "-3"}, {"head_chunk", "x"}};
+    tiny_run run = run_make();
+    for (int i = 0; i < 4; i++) {
+        qn_train_options *o;
+        qn_trainer *t;
+        assert_ok(qn_train_options_create(&o));
+        assert_ok(qn_train_options_set(o, "text", path_in(run.root, "text.txt")));
+        assert_ok(qn_train_options_set(o, wrong[i][0], wrong[i][1]));
+        assert_int_equal(qn_trainer_create(o, run.device, NULL, NULL, &t), QN_BAD_ARGUMENT);
+        assert_non_null(strstr(qn_last_error(), wrong[i][0]));
+        assert_non_null(strstr(qn_last_error(), wrong[i][1]));
+        qn_train_options_destroy(&o);
+    }
+    run_drop(&run);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(head_in_chunks),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(offload), cmocka_unit_test(across_resumes),
+                                       cmocka_unit_test(unknown_words),
+                                       cmocka_unit_test(head_in_chunks),
                                        cmocka_unit_test(recompute)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

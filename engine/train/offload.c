@@ -1,0 +1,116 @@
+#include "train/offload.h"
+
+#include "base/check.h"
+#include "graph/graph.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+qn_status qn__offload_parse(const char *text, bool *optimizer)
+{
+    *optimizer = strcmp(text, "optimizer") == 0;
+    QN_CHECK(*optimizer || strcmp(text, "none") == 0, "offload: \"%s\" is not none or optimizer",
+             text);
+    return QN_OK;
+}
+
+/* A run of elements of one trained tensor. */
+typedef struct piece {
+    int p, g, m, v;         /* views of it */
+    int m_device, v_device; /* fetched */
+    bool decay;
+} piece;
+
+typedef struct pieces {
+    piece *list;
+    int count, capacity;
+} pieces;
+
+/* Of a device with little room: two pieces are there at once, of at most a sixteenth of the largest
+ * tensor each. */
+static int64_t elements_a_piece(const qn_training *t)
+{
+    const int64_t unit = 4096, most = 1 << 20;
+    int64_t largest = 0;
+    qn_weight weight;
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);)
+        if (qn_shape_elements(&weight.shape) > largest) largest = qn_shape_elements(&weight.shape);
+    int64_t elements = (largest / 16 + unit - 1) / unit * unit;
+    return elements < unit ? unit : elements > most ? most : elements;
+}
+
+static piece *more(pieces *all)
+{
+    if (all->count == all->capacity) {
+        int capacity = all->capacity ? all->capacity * 2 : 64;
+        piece *list = realloc(all->list, (size_t)capacity * sizeof *list);
+        if (!list) return NULL;
+        all->list = list;
+        all->capacity = capacity;
+    }
+    return &all->list[all->count++];
+}
+
+/* Elements [first, first + count) of a stored tensor. */
+static qn_status view(qn_graph *graph, const char *prefix, const char *name, int64_t first,
+                      int64_t count, int *output)
+{
+    char full[160];
+    int flat;
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    const qn_tensor *tensor = qn_graph_input(graph, full);
+    QN_TRY(qn_graph_status(graph));
+    qn_shape line = {.rank = 1, .dim = {qn_shape_elements(&tensor->desc.shape)}};
+    QN_TRY(qn__graph_view(graph, tensor->id, &line, &flat));
+    return qn__graph_rows_of(graph, flat, first, count, output);
+}
+
+static qn_status cut(const qn_training *t, qn_graph *graph, pieces *all)
+{
+    int64_t most = elements_a_piece(t);
+    qn_weight weight;
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);) {
+        int64_t elements = qn_shape_elements(&weight.shape);
+        for (int64_t first = 0; first < elements; first += most) {
+            int64_t count = elements - first < most ? elements - first : most;
+            piece *made = more(all);
+            if (!made) return qn__fail(QN_OS_ERROR, "out of memory");
+            *made = (piece){.decay = weight.decay};
+            QN_TRY(view(graph, "", weight.name, first, count, &made->p));
+            QN_TRY(view(graph, "grad.", weight.name, first, count, &made->g));
+            QN_TRY(view(graph, "m.", weight.name, first, count, &made->m));
+            QN_TRY(view(graph, "v.", weight.name, first, count, &made->v));
+        }
+    }
+    return QN_OK;
+}
+
+static qn_status fetch(qn_graph *graph, piece *p)
+{
+    QN_TRY(qn__graph_fetch(graph, p->m, &p->m_device));
+    return qn__graph_fetch(graph, p->v, &p->v_device);
+}
+
+static qn_status update(qn_graph *graph, const piece *p, int hyper)
+{
+    int inputs[5] = {p->p, p->g, p->m_device, p->v_device, hyper}, ignored;
+    QN_TRY(qn__graph_emit(graph, p->decay ? "adamw" : "adamw decay=0", inputs, 5, &ignored));
+    QN_TRY(qn__graph_send(graph, p->m_device, p->m));
+    return qn__graph_send(graph, p->v_device, p->v);
+}
+
+qn_status qn__offload_update(qn_training *t, qn_graph *graph)
+{
+    pieces all = {0};
+    const qn_tensor *hyper = qn_graph_input(graph, "train.hyper");
+    QN_TRY(qn_graph_status(graph));
+    qn_status status = cut(t, graph, &all);
+    if (status == QN_OK && all.count > 0) status = fetch(graph, &all.list[0]);
+    for (int i = 0; i < all.count && status == QN_OK; i++) {
+        if (i + 1 < all.count) status = fetch(graph, &all.list[i + 1]);
+        if (status == QN_OK) status = update(graph, &all.list[i], hyper->id);
+    }
+    free(all.list);
+    return status;
+}
