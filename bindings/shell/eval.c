@@ -1,10 +1,12 @@
-/* quernel eval: how well a model predicts a text. */
+/* quernel eval: how well a model predicts a text, and chooses among endings. */
 #include "shell.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int qn__eval(const qn_command *self, int argc, char **argv);
 
@@ -16,7 +18,12 @@ static const qn_flag flags[] = {
      "a folder with tokenizer.json, or a file (default: from the model folder)"},
     {"text", "FILE",
      "the text; it is cut into windows of the model's context, each predicted afresh"},
-    {"batch", "B", "windows at a time (default: 8)"},
+    {"choices", "FILE",
+     "instead: multiple-choice questions, llm.c's .bin or lines of JSON {\"ctx\", \"endings\", "
+     "\"label\"}"},
+    {"write", "FILE.bin", "with --choices: only write them as llm.c's .bin, with --tokenizer"},
+    {"each", NULL, "with --choices: every question's answer too"},
+    {"batch", "B", "windows or endings at a time (default: 8)"},
     QN_FLAG_DEVICE,
     QN_FLAG_JSON,
     {0},
@@ -82,32 +89,71 @@ static int print_result(const result *r, bool json, const char *model, const cha
     return QN_EXIT_OK;
 }
 
+static int on_text(const qn_args *args, qn_model *model, const qn_tokenizer *tokenizer, int batch,
+                   const char *device)
+{
+    char *text = NULL;
+    result r = {0};
+    int code = qn__read_file(qn__arg(args, "text"), &text, &r.bytes);
+    if (code == QN_GO_ON) code = measure(model, tokenizer, text, batch, &r);
+    if (code == QN_GO_ON)
+        code = print_result(&r, qn__arg(args, "json"), qn__arg(args, "model"), device);
+    free(text);
+    return code;
+}
+
+/* Either a text or questions; a file that is not there is said before a model is loaded. */
+static int check_words(const qn_args *args)
+{
+    const char *text = qn__arg(args, "text"), *choices = qn__arg(args, "choices"), *model;
+    if (!text && !choices)
+        return qn__say_error(QN_EXIT_USAGE, "eval: --text or --choices is missing: what to "
+                                            "predict; `quernel eval --help` shows an example");
+    if (text && choices)
+        return qn__say_error(QN_EXIT_USAGE, "eval: both --text and --choices: choose one");
+    if (text && (qn__arg(args, "write") || qn__arg(args, "each")))
+        return qn__say_error(QN_EXIT_USAGE, "eval: --write and --each go with --choices");
+    if (access(text ? text : choices, R_OK) != 0)
+        return qn__say_error(QN_EXIT_OS, "%s: cannot open: %s", text ? text : choices,
+                             strerror(errno));
+    if (qn__arg(args, "write") && qn__arg(args, "tokenizer")) return QN_GO_ON;
+    return qn__arg_need(args, "model", &model);
+}
+
+static int open_and_run(const qn_args *args, int batch)
+{
+    const char *model_path = qn__arg(args, "model");
+    qn_device *device = NULL;
+    qn_tokenizer *tokenizer = NULL;
+    qn_choices *choices = NULL;
+    qn_model *model = NULL;
+    bool tokens = qn__choices_have_tokens(qn__arg(args, "choices"));
+    int code = QN_GO_ON;
+    if (!tokens) code = qn__open_tokenizer(qn__arg(args, "tokenizer"), model_path, &tokenizer);
+    if (code == QN_GO_ON && qn__arg(args, "choices"))
+        code = qn__choices_open(args, tokenizer, &choices);
+    if (code == QN_GO_ON && !qn__arg(args, "write"))
+        code = qn__open_device(qn__arg(args, "device"), false, &device);
+    else if (code == QN_GO_ON) code = QN_EXIT_OK;
+    if (code == QN_GO_ON) code = qn__open_model(args, device, model_path, &model);
+    if (code == QN_GO_ON && tokenizer) code = qn__check_vocab(tokenizer, model);
+    if (code == QN_GO_ON && choices)
+        code = qn__choices_answer(args, model, choices, batch, qn_device_name(device));
+    else if (code == QN_GO_ON)
+        code = on_text(args, model, tokenizer, batch, qn_device_name(device));
+    qn_model_destroy(&model);
+    qn_device_close(&device);
+    qn_choices_destroy(&choices);
+    qn_tokenizer_destroy(&tokenizer);
+    return code;
+}
+
 int qn__eval(const qn_command *self, int argc, char **argv)
 {
     qn_args args;
-    const char *model_path, *text_path;
-    char *text = NULL;
     int64_t batch = 8;
-    result r = {0};
-    qn_device *device = NULL;
-    qn_tokenizer *tokenizer = NULL;
-    qn_model *model = NULL;
     int code = qn__args_parse(&args, self, flags, 0, argc, argv);
-    if (code == QN_GO_ON) code = qn__arg_need(&args, "model", &model_path);
-    if (code == QN_GO_ON) code = qn__arg_need(&args, "text", &text_path);
+    if (code == QN_GO_ON) code = check_words(&args);
     if (code == QN_GO_ON) code = qn__arg_int(&args, "batch", 1, 1 << 16, &batch);
-    if (code == QN_GO_ON) code = qn__read_file(text_path, &text, &r.bytes);
-    if (code == QN_GO_ON)
-        code = qn__open_tokenizer(qn__arg(&args, "tokenizer"), model_path, &tokenizer);
-    if (code == QN_GO_ON) code = qn__open_device(qn__arg(&args, "device"), false, &device);
-    if (code == QN_GO_ON) code = qn__open_model(&args, device, model_path, &model);
-    if (code == QN_GO_ON) code = qn__check_vocab(tokenizer, model);
-    if (code == QN_GO_ON) code = measure(model, tokenizer, text, (int)batch, &r);
-    if (code == QN_GO_ON)
-        code = print_result(&r, qn__arg(&args, "json"), model_path, qn_device_name(device));
-    qn_model_destroy(&model);
-    qn_device_close(&device);
-    qn_tokenizer_destroy(&tokenizer);
-    free(text);
-    return code;
+    return code == QN_GO_ON ? open_and_run(&args, (int)batch) : code;
 }

@@ -19,8 +19,10 @@
         "  quernel generate --model llama --adapter poet --prompt \"O rose\"")                     \
     ROW(generate, "continue a prompt", "--model PATH [--prompt TEXT] [--tokens N] [flags]",        \
         "quernel generate --model model --prompt \"Once upon a time\" --tokens 200")               \
-    ROW(eval, "mean loss, perplexity and bits per byte on a text",                                 \
-        "--model PATH --text FILE [flags]", "quernel eval --model model --text held-out.txt")      \
+    ROW(eval, "mean loss, perplexity and bits per byte on a text; multiple-choice accuracy",       \
+        "--model PATH --text FILE | --choices FILE [flags]",                                       \
+        "quernel eval --model model --text held-out.txt\n"                                         \
+        "  quernel eval --model model --choices hellaswag_val.bin")                                \
     ROW(report, "the pages of a run: report.html and loss.svg, from what lies in its folder",      \
         "--run DIR [--json]", "quernel report --run model")                                        \
     ROW(plan, "memory and time of a run, before spending them",                                    \

@@ -143,6 +143,15 @@ int qn__train_options_over(const qn_args *args, const char *const (*defaults)[2]
  */
 int qn__train_run(const qn_args *args, qn_train_options *options);
 
+/* ---- eval --choices (choices.c) ---- */
+
+/* Is it llm.c's file, whose questions are tokens already? NULL: no. */
+bool qn__choices_have_tokens(const char *path);
+/* Read --choices, and with --write write them. */
+int qn__choices_open(const qn_args *args, const qn_tokenizer *tokenizer, qn_choices **choices);
+int qn__choices_answer(const qn_args *args, qn_model *model, const qn_choices *choices, int batch,
+                       const char *device);
+
 /* ---- opening things ---- */
 
 int qn__open_device(const char *selector, bool profile, qn_device **device);

@@ -15,6 +15,9 @@ struct qn_model {
     qn_graph *loss_graph; /* losses of a batch of windows */
     qn_plan *loss_plan;
     int loss_batch;
+    qn_graph *choose_graph; /* losses of many short sequences */
+    qn_plan *choose_plan;
+    int64_t choose_rows;
     qn_session *holder;    /* the newest session: it holds the cache */
     qn_graph *cache_graph; /* one sequence against the cache */
     qn_plan *cache_plan;

@@ -3,6 +3,7 @@
 #define QUERNEL_QUERNEL_H
 
 #include <quernel/bench.h>
+#include <quernel/choices.h>
 #include <quernel/device.h>
 #include <quernel/graph.h>
 #include <quernel/log.h>
