@@ -55,6 +55,7 @@ static const qn_flag train_flags[] = {
     FLAGS_MODEL,
     {"batch", "B", "sequences a step (default: 4)"},
     {"context", "T", "tokens a sequence (default: 64)"},
+    {"precision", "P", "f32, bf16 or f16 (default: f32)"},
     {"profile", NULL, "time every kernel (slower), and show where the time went"},
     FLAG_VARIANT,
     FLAG_REPEATS,
@@ -197,6 +198,7 @@ static int bench_train(const qn_args *args)
     char *text = NULL;
     int code = read_config(args, &config);
     if (code == QN_GO_ON) code = bench_options(args, &options);
+    options.precision = qn__arg(args, "precision");
     if (code == QN_GO_ON) code = qn__arg_int(args, "batch", 1, 1 << 20, &batch);
     if (code == QN_GO_ON) code = qn__arg_int(args, "context", 1, 1 << 24, &context);
     if (code == QN_GO_ON)

@@ -34,7 +34,8 @@ static qn_status node_rows(const qn_plan *plan, const qn_node *node)
     }
     if (node->backward) { /* gradients look like what they are gradients of */
         for (int i = 0; i < QN_OP_MAX_IN; i++)
-            if (node->din[i] >= 0) plan->descs[node->din[i]] = plan->descs[node->in[i]];
+            if (node->din[i] >= 0)
+                plan->descs[node->din[i]].shape = plan->descs[node->in[i]].shape;
         return QN_OK;
     }
     qn__node_call(plan->graph, node, &call);

@@ -48,6 +48,33 @@ qn_status qn__weights_declare(qn_store *store, const qn_model_config *config)
     return qn_store_add(store, "tables", "rope", QN_F32, &shape);
 }
 
+static const char *copy_name(char *text, size_t bytes, const char *name, qn_dtype type)
+{
+    snprintf(text, bytes, "%s.%s", name, qn_dtype_name(type));
+    return text;
+}
+
+qn_status qn__copies_declare(qn_store *store, const qn_model_config *config, const qn_lora *lora,
+                             qn_dtype type)
+{
+    char name[160], packer[32];
+    qn_weight weight;
+    if (type == QN_F32) return QN_OK;
+    snprintf(packer, sizeof packer, "cast to=%s", qn_dtype_name(type));
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1 && (!lora || lora->rank == 0)) break;
+        for (int cursor = 0; pass ? qn__trainable_next(config, lora, &cursor, &weight)
+                                  : qn__weight_next(config, &cursor, &weight);) {
+            bool looked_up =
+                weight.role == QN_POSITIONS || (weight.role == QN_TOKENS && !config->tied);
+            if (weight.shape.rank != 2 || looked_up) continue;
+            QN_TRY(qn__store_derive(store, copy_name(name, sizeof name, weight.name, type),
+                                    weight.name, packer));
+        }
+    }
+    return QN_OK;
+}
+
 static bool is_norm(qn_role role)
 {
     return role == QN_NORM1 || role == QN_NORM2 || role == QN_FINAL || role == QN_Q_NORM ||
@@ -170,10 +197,19 @@ static bool weight_of(const qn_model_config *config, qn_role role, int layer, qn
     return false;
 }
 
+/* The name of what is computed with: the copy, where there is one. */
+static const char *as_read(const qn_network *n, const char *name, char *copy, size_t bytes)
+{
+    if (n->type == QN_F32) return name;
+    copy_name(copy, bytes, name, n->type);
+    return qn__store_index(qn__graph_store(n->graph), copy) >= 0 ? copy : name;
+}
+
 /* A tensor that is trained, noted as a use. */
 static qn_tensor *trained(qn_network *n, const char *name)
 {
-    qn_tensor *tensor = qn_graph_weight(n->graph, name);
+    char copy[160];
+    qn_tensor *tensor = qn_graph_weight(n->graph, as_read(n, name, copy, sizeof copy));
     if (n->use_count == n->use_capacity) {
         int capacity = n->use_capacity ? n->use_capacity * 2 : 64;
         struct qn_use *more = realloc(n->uses, (size_t)capacity * sizeof *more);
@@ -192,9 +228,10 @@ static qn_tensor *trained(qn_network *n, const char *name)
 static qn_tensor *weight(qn_network *n, qn_role role, int layer)
 {
     qn_weight found;
+    char copy[160];
     if (!weight_of(n->config, role, layer, &found)) return QN_NONE;
-    return n->lora && n->lora->rank > 0 ? qn_graph_input(n->graph, found.name)
-                                        : trained(n, found.name);
+    if (!n->lora || n->lora->rank == 0) return trained(n, found.name);
+    return qn_graph_input(n->graph, as_read(n, found.name, copy, sizeof copy));
 }
 
 /* Dropout with its own stream; the identity where there is none. */
@@ -218,14 +255,22 @@ static qn_tensor *adapted(qn_network *n, qn_tensor *x, qn_tensor *y, qn_role rol
     h = qn_apply(n->graph, "matmul trans_b=1", h, trained(n, a.name));
     snprintf(line, sizeof line, "scale factor=%.9g", (double)qn__lora_scale(n->lora));
     h = qn_apply(n->graph, line, h);
-    return qn_apply(n->graph, "matmul trans_b=1", h, trained(n, b.name), QN_NONE, y);
+    if (n->type == QN_F32)
+        return qn_apply(n->graph, "matmul trans_b=1", h, trained(n, b.name), QN_NONE, y);
+    return qn_apply(n->graph, "add", y,
+                    qn_apply(n->graph, "matmul trans_b=1", h, trained(n, b.name)));
 }
 
 static qn_tensor *linear(qn_network *n, qn_tensor *x, qn_role role, qn_role bias, int layer)
 {
     bool in_out = qn__arch(n->config->arch)->in_out;
-    qn_tensor *y =
-        qn_apply(n->graph, in_out ? "matmul" : "matmul trans_b=1", x, weight(n, role, layer));
+    const char *product = in_out ? "matmul" : "matmul trans_b=1";
+    if (n->type != QN_F32) { /* the bias is added in f32 */
+        qn_tensor *w = weight(n, role, layer);
+        return adapted(n, x, qn_apply(n->graph, product, x, w, weight(n, bias, layer)), role,
+                       layer);
+    }
+    qn_tensor *y = qn_apply(n->graph, product, x, weight(n, role, layer));
     qn_tensor *b = weight(n, bias, layer);
     return adapted(n, x, b ? qn_apply(n->graph, "add", y, b) : y, role, layer);
 }
@@ -351,10 +396,12 @@ qn_tensor *qn__network_hidden(qn_network *n)
                        .rope = arch->learned_positions ? NULL : qn_graph_input(n->graph, "rope")};
     in.pos = input(n, "pos");
     n->rng = qn__network_is_random(n) ? input(n, "rng") : NULL;
-    qn_tensor *x = qn_apply(n->graph, "embedding", weight(n, QN_TOKENS, -1), input(n, "ids"));
+    char look_up[32];
+    snprintf(look_up, sizeof look_up, "embedding out=%s", qn_dtype_name(n->type));
+    qn_tensor *x = qn_apply(n->graph, look_up, weight(n, QN_TOKENS, -1), input(n, "ids"));
     if (arch->learned_positions)
         x = qn_apply(n->graph, "add", x,
-                     qn_apply(n->graph, "embedding", weight(n, QN_POSITIONS, -1), in.pos));
+                     qn_apply(n->graph, look_up, weight(n, QN_POSITIONS, -1), in.pos));
     x = dropout(n, x, n->dropout, 0);
     for (int layer = 0; layer < n->config->layers; layer++) {
         qn__graph_begin_block(n->graph, layer + 1);

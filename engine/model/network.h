@@ -20,6 +20,8 @@ typedef struct qn_network {
     const qn_lora
         *lora;      /* of rank above 0: adapters are trained, the weights are not; may be NULL */
     int64_t length; /* of a sequence, for cost estimates; 0: the context */
+    qn_dtype type;  /* of activations: QN_F32, QN_F16 or QN_BF16; products read the copies of
+                       qn__copies_declare */
     /* Filled while building: every use of a weight that is trained. */
     qn_tensor *rng;
     struct qn_use {
@@ -36,6 +38,11 @@ bool qn__network_is_random(const qn_network *network);
 qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t rows) QN_MUST_USE;
 /* Weights, and the rotary table, in group "weights". */
 qn_status qn__weights_declare(qn_store *store, const qn_model_config *config) QN_MUST_USE;
+/* For each matrix that products of this network read, its copy in `type`, which plans make again
+ * when the matrix has changed: "<name>.bf16". Nothing for QN_F32. After the weights and adapters.
+ */
+qn_status qn__copies_declare(qn_store *store, const qn_model_config *config, const qn_lora *lora,
+                             qn_dtype type) QN_MUST_USE;
 /* After allocation: the table of (cos, sin), stretched as config.rope says. */
 qn_status qn__rope_fill(qn_store *store, const qn_model_config *config) QN_MUST_USE;
 /* Normal(0, 0.02), residual projections divided by sqrt(2 layers), norms 1, biases 0; a function of

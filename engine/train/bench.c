@@ -8,6 +8,7 @@
 #include "ops/case.h"
 #include "ops/choice.h"
 #include "ops/rig.h"
+#include "train/loss_scale.h"
 #include "train/training.h"
 
 #include <math.h>
@@ -138,6 +139,7 @@ qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int b
     qn_training *t;
     qn_training_options train = {
         .batch = batch, .micro = batch, .variant = options ? options->variant : NULL};
+    if (options && options->precision) QN_TRY(qn__precision(options->precision, &train.type));
     double seconds = 0;
     char *profile = NULL;
     *json = NULL;

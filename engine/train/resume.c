@@ -103,6 +103,7 @@ static json_t *state_of(const qn_trainer *t)
     json_object_set_new(state, "config", qn__config_to_json(&t->training->config));
     if (t->training->lora.rank > 0)
         json_object_set_new(state, "lora", qn__start_to_json(&t->start));
+    json_object_set_new(state, "loss_scale", qn__loss_scale_to_json(&t->loss_scale));
     json_t *data = NULL;
     if (qn__data_state(&t->data, &data) == QN_OK) json_object_set_new(state, "data", data);
     return state;
@@ -132,9 +133,10 @@ qn_status qn__trainer_checkpoint(qn_trainer *t)
 
 /* Keys that must be as they were, or the run would be another one. */
 static const char *const fixed_keys[] = {
-    "arch",   "model",    "lora_rank",  "lora_alpha", "lora_targets", "lora_dropout", "head_size",
-    "window", "layers",   "heads",      "kv_heads",   "embed",        "ffn",          "no_bias",
-    "untied", "norm_eps", "rope_theta", "context",    "batch",        "seed",         "dropout"};
+    "arch",      "model",   "lora_rank", "lora_alpha", "lora_targets", "lora_dropout",
+    "head_size", "window",  "layers",    "heads",      "kv_heads",     "embed",
+    "ffn",       "no_bias", "untied",    "norm_eps",   "rope_theta",   "context",
+    "batch",     "seed",    "dropout",   "precision"};
 
 static qn_status check_same(const qn_trainer *t, const json_t *state, const char *folder)
 {
@@ -205,6 +207,7 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
         qn__json_i64(state, folder, "non_finite_in_a_row", false, 0, t->step, &t->skips.in_a_row));
     QN_TRY(qn__outliers_from_json(&t->skips.loss, state, folder, "loss_window"));
     QN_TRY(qn__outliers_from_json(&t->skips.norm, state, folder, "norm_window"));
+    QN_TRY(qn__loss_scale_from_json(&t->loss_scale, state, folder));
     if (micro != t->training->micro)
         qn__log(QN_LOG_WARN,
                 "the micro-batch was %lld and is now %lld: the sums of this run round differently",

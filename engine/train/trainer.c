@@ -51,6 +51,7 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
     QN_TRY(qn__offload_parse(o->offload, &options.offload));
     QN_TRY(find_recompute(o->recompute, &options.recompute));
     QN_TRY(qn__head_parse(o->head_chunk, &options.head_chunk));
+    QN_TRY(qn__precision(o->precision, &options.type));
     QN_TRY(qn__training_create(device, caps, config, &options, training));
     uint64_t need = qn__training_bytes(*training);
     if ((double)need <= share * (double)caps->global_bytes) return QN_OK;
@@ -126,6 +127,7 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     QN_TRY(qn__start_open(o, t->data.tokenizer, &t->start));
     QN_TRY(
         qn__trainer_fit(o, &t->start.config, t->device, qn__device_caps(t->device), &t->training));
+    t->loss_scale = qn__loss_scale_start(t->training->type, o->loss_scale);
     size_t rows = (size_t)t->training->rows;
     t->ids = malloc((rows * 3 + 1) * sizeof *t->ids);
     if (!t->ids) return qn__fail(QN_OS_ERROR, "out of memory");
@@ -235,18 +237,19 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
     const qn_caps *caps = qn__device_caps(t->device);
     double tokens = (double)(t->options->batch * t->options->context);
     double flops = qn__training_flops(t->training);
-    *info = (qn_step_info){.size = sizeof *info,
-                           .step = t->step,
-                           .steps = t->options->steps,
-                           .loss = loss,
-                           .grad_norm = norm,
-                           .lr = (double)hyper->lr,
-                           .seconds = took,
-                           .tokens_per_s = tokens / took,
-                           .val_loss = NAN,
-                           .skipped = t->skips.why[0] ? t->skips.why : NULL,
-                           .mfu = NAN,
-                           .loss_scale = NAN};
+    *info =
+        (qn_step_info){.size = sizeof *info,
+                       .step = t->step,
+                       .steps = t->options->steps,
+                       .loss = loss,
+                       .grad_norm = norm,
+                       .lr = (double)hyper->lr,
+                       .seconds = took,
+                       .tokens_per_s = tokens / took,
+                       .val_loss = NAN,
+                       .skipped = t->skips.why[0] ? t->skips.why : NULL,
+                       .mfu = NAN,
+                       .loss_scale = t->training->type == QN_F16 ? t->training->loss_scale : NAN};
     if (caps->peak_gflops > 0) {
         double model_flops = qn_model_flops_per_token(&t->training->config) * tokens;
         info->percent_of_peak = 100 * flops / took / (caps->peak_gflops * 1e9);
@@ -264,7 +267,13 @@ static qn_status judge(qn_trainer *t, double loss, double norm, bool *good)
     const qn_skip_limits limits = {o->skip_loss_z, o->skip_grad_z, o->max_skips};
     double z[2];
     int ticket;
-    qn_status mine = qn__skips_judge(&t->skips, &limits, loss, norm, z);
+    qn_status mine = QN_OK;
+    bool overflow = isfinite(loss) && !isfinite(norm) && qn__loss_scale_can_fall(&t->loss_scale);
+    z[0] = z[1] = NAN;
+    if (overflow)
+        snprintf(t->skips.why, sizeof t->skips.why, "overflow in f16; the loss scale was %g",
+                 t->loss_scale.scale);
+    else mine = qn__skips_judge(&t->skips, &limits, loss, norm, z);
     if (mine != QN_OK) mine = qn__wrap(mine, "step %lld: ", (long long)t->step + 1);
     QN_TRY(t->comm->agree(t->comm, mine));
     float bad = t->skips.why[0] != 0;
@@ -273,6 +282,7 @@ static qn_status judge(qn_trainer *t, double loss, double norm, bool *good)
     if (bad > 0 && !t->skips.why[0])
         snprintf(t->skips.why, sizeof t->skips.why, "another rank skips it");
     *good = bad <= 0;
+    qn__loss_scale_update(&t->loss_scale, !isfinite(norm)); /* a norm is the same everywhere */
     if (!*good && *o->out && t->comm->rank == 0)
         qn__skips_record(&t->skips, o->out, t->step + 1, loss, norm, z);
     return QN_OK;
@@ -284,6 +294,7 @@ static qn_status take_step(qn_trainer *t, qn_step_info *info)
     double start = qn__seconds(), loss = 0, norm = 0;
     bool good;
     for (int64_t leaf = 0; leaf < t->training->leaves; leaf++) QN_TRY(load_leaf(t, leaf));
+    t->training->loss_scale = t->loss_scale.scale;
     qn_status mine =
         qn__training_step(t->training, (uint64_t)t->options->seed, t->step, &loss, &norm);
     QN_TRY(t->comm->agree(t->comm, mine)); /* once a step: one rank's failure stops all */

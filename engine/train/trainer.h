@@ -4,6 +4,7 @@
 
 #include "cluster/cluster.h"
 #include "train/data.h"
+#include "train/loss_scale.h"
 #include "train/skip.h"
 #include "train/record.h"
 #include "train/sample_text.h"
@@ -19,6 +20,7 @@ struct qn_trainer {
     qn_training *training;
     int64_t step;    /* steps done, skipped ones too */
     int64_t updates; /* of the weights: steps not skipped */
+    qn_loss_scale loss_scale;
     qn_skips skips;
     double best_val;                    /* NaN: none yet */
     double val_loss;                    /* of this very step; NaN: not validated */

@@ -28,6 +28,7 @@ static qn_status declare(qn_training *t)
     while ((INT64_C(1) << copies) <= t->leaves) copies++; /* 1 + floor(log2(leaves)) */
     QN_TRY(qn__weights_declare(store, &t->config));
     QN_TRY(qn__lora_declare(store, &t->config, &t->lora));
+    QN_TRY(qn__copies_declare(store, &t->config, &t->lora, t->type));
     for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);) {
         qn_shape parts = {.rank = 1, .dim = {(qn_shape_elements(&weight.shape) + 4095) / 4096}};
         QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad", weight.name), QN_F32,
@@ -61,7 +62,8 @@ static qn_network network_of(const qn_training *t, bool with_dropout)
                         .prefix = "train",
                         .dropout = with_dropout ? t->dropout : 0,
                         .lora = with_dropout ? &t->lora : &t->lora_still,
-                        .length = t->length};
+                        .length = t->length,
+                        .type = t->type};
 }
 
 static bool is_random(const qn_training *t)
@@ -232,6 +234,8 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->dropout = options->dropout;
     if (options->lora) t->lora = t->lora_still = *options->lora;
     t->lora_still.dropout = 0;
+    t->type = options->type;
+    t->loss_scale = 1;
     t->packed = options->packed;
     t->variant = options->variant;
     t->recompute = options->recompute;
@@ -446,12 +450,13 @@ qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double 
         const int32_t *targets = t->host[t->turn] + (size_t)leaf * (size_t)t->rows * 2 + t->rows;
         for (int64_t r = 0; r < t->rows; r++) trained += targets[r] >= 0;
     }
-    float weight = trained > 0 ? (float)(1.0 / (double)trained) : 0.0f;
+    float weight = trained > 0 ? (float)(t->loss_scale / (double)trained) : 0.0f;
     for (int64_t r = 0; r < t->rows; r++) t->seed_host[t->turn][r] = weight;
     for (int64_t leaf = 0; leaf < t->leaves; leaf++) QN_TRY(write_leaf(t, leaf, seed, step));
     QN_TRY(run_leaves(t));
     QN_TRY(qn_plan_run(t->norm_plan, QN_ALL, 0, 0));
     QN_TRY(read_norm(t, grad_norm)); /* the step's one wait */
+    *grad_norm /= t->loss_scale;
     QN_TRY(read_losses(t, loss));
     if (trained > 0) *loss /= (double)trained;
     return QN_OK;
@@ -460,6 +465,7 @@ qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double 
 qn_status qn__training_update(qn_training *t, const qn_hyper *hyper)
 {
     t->hyper[t->turn] = *hyper;
+    t->hyper[t->turn].scale = (float)((double)hyper->scale / t->loss_scale);
     QN_TRY(qn__store_write_later(t->store, qn__store_index(t->store, "train.hyper"),
                                  &t->hyper[t->turn], sizeof *hyper));
     t->turn = 1 - t->turn;

@@ -16,6 +16,8 @@ typedef struct qn_training {
     int64_t length;               /* tokens a sequence, at most the context */
     int64_t rows;                 /* micro * length */
     float dropout;
+    qn_dtype type;      /* of activations and compute weights */
+    double loss_scale;  /* gradients on the device are this many times theirs */
     qn_lora lora;       /* of rank above 0: what is trained */
     qn_lora lora_still; /* the same without dropout, for evaluation */
     bool packed;        /* each leaf has its own positions and ranges */
@@ -44,6 +46,7 @@ typedef struct qn_training_options {
     int64_t batch, micro;
     int64_t length; /* tokens a sequence; 0: the context */
     float dropout;
+    qn_dtype type;       /* of activations and compute weights; sums and masters are f32 */
     const qn_lora *lora; /* NULL, or of rank 0: all weights are trained */
     bool packed;         /* sequences hold documents: see qn__training_set_positions */
     int64_t head_chunk;  /* rows of logits at a time; 0: all; below: see head.h */
@@ -75,7 +78,8 @@ void qn__training_set_leaf(qn_training *training, int64_t leaf, const int32_t *i
  * their own document up to themselves. Every sequence begins a document. Copied. */
 void qn__training_set_positions(qn_training *training, int64_t leaf, const int32_t *positions);
 /* Forward and backward of all leaves, gradient tree, norm. Waits once. *loss: mean over the trained
- * tokens. */
+ * tokens. The backward pass starts from loss_scale times the loss; *grad_norm and the update are
+ * those of the gradient itself. */
 qn_status qn__training_step(qn_training *training, uint64_t seed, int64_t step, double *loss,
                             double *grad_norm) QN_MUST_USE;
 /* AdamW on the gradients of the last step; enqueued. */

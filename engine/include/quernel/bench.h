@@ -6,9 +6,10 @@
 #include <quernel/model.h>
 
 typedef struct qn_bench_options {
-    uint32_t size;       /* sizeof(qn_bench_options) */
-    const char *variant; /* force; NULL: the engine's choice */
-    int repeats;         /* 0: until the figures settle */
+    uint32_t size;         /* sizeof(qn_bench_options) */
+    const char *variant;   /* force; NULL: the engine's choice */
+    int repeats;           /* 0: until the figures settle */
+    const char *precision; /* of a training step: "f32", "bf16", "f16"; NULL: f32 */
 } qn_bench_options;
 
 /* A case line as tests and verbose mode print it: "matmul trans_b=1 : a=f32[5,7] b=f32[3,7]",
