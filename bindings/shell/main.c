@@ -14,11 +14,15 @@
         "--heads 4 \\\n      --embed 128 --context 128 --batch 32 --steps 1000 --lr 1e-3 "         \
         "--out model")                                                                             \
     ROW(finetune, "train a model further, or LoRA adapters for it",                                \
-        "--model PATH --text FILE --out DIR [--lora-rank R] [flags]",                              \
-        "quernel finetune --model llama --text poems.txt --lora-rank 16 --out poet\n"              \
+        "--model PATH --data FILE --out DIR [--lora-rank R] [flags]",                              \
+        "quernel finetune --model llama --data poems.jsonl --lora-rank 16 --out poet\n"            \
         "  quernel generate --model llama --adapter poet --prompt \"O rose\"")                     \
     ROW(generate, "continue a prompt", "--model PATH [--prompt TEXT] [--tokens N] [flags]",        \
         "quernel generate --model model --prompt \"Once upon a time\" --tokens 200")               \
+    ROW(convert, "a model from one format to another",                                             \
+        "IN OUT [--to hf|llmc|checkpoint] [--dtype f32|bf16|f16] [flags]",                         \
+        "quernel convert stories15M.bin stories --tokenizer tokenizer.bin\n"                       \
+        "  quernel convert gpt2 gpt2.bin --dtype bf16")                                            \
     ROW(eval, "mean loss, perplexity and bits per byte on a text; multiple-choice accuracy",       \
         "--model PATH --text FILE | --choices FILE [flags]",                                       \
         "quernel eval --model model --text held-out.txt\n"                                         \

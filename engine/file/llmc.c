@@ -229,11 +229,11 @@ qn_status qn__llmc_writer_create(const char *path, const qn_llmc_config *config,
                                c->layers,     c->heads,
                                c->channels,   c->padded_vocab};
     *writer = NULL;
-    const char *wrong = check_config(config);
-    QN_CHECK(!wrong, "%s: a GPT-2 configuration whose %s cannot be right", path, wrong);
     QN_CHECK(c->dtype == QN_F32 || c->dtype == QN_BF16,
              "%s: llm.c checkpoints are written in f32 or bf16, not %s", path,
              qn_dtype_name(c->dtype));
+    const char *wrong = check_config(config);
+    QN_CHECK(!wrong, "%s: a GPT-2 configuration whose %s cannot be right", path, wrong);
     qn_llmc_writer *made = calloc(1, sizeof *made);
     if (!made) return qn__fail(QN_OS_ERROR, "%s: out of memory", path);
     made->dtype = c->dtype;

@@ -12,7 +12,7 @@
 /* ---- reading ---- */
 
 /* llm.c's name for a GPT-2 weight. */
-static const char *llmc_name(qn_role role)
+const char *qn__llmc_weight_name(qn_role role)
 {
     static const char *const names[QN_ROLE_COUNT] = {
         [QN_TOKENS] = "wte",   [QN_POSITIONS] = "wpe",
@@ -39,9 +39,9 @@ static const qn_range *find(const qn_model_file *file, const qn_weight *weight)
         return dot ? qn__hf_folder_find(file->hf_folder, dot + 1) : NULL;
     case QN_MODEL_FILE_LLAMA2C: return qn__llama2c_find(file->llama2c, weight->name);
     case QN_MODEL_FILE_LLMC:
-        if (!llmc_name(weight->role)) return NULL;
-        snprintf(name, sizeof name, weight->layer >= 0 ? "%s.%d" : "%s", llmc_name(weight->role),
-                 weight->layer);
+        if (!qn__llmc_weight_name(weight->role)) return NULL;
+        snprintf(name, sizeof name, weight->layer >= 0 ? "%s.%d" : "%s",
+                 qn__llmc_weight_name(weight->role), weight->layer);
         return qn__llmc_find(file->llmc, name);
     case QN_MODEL_FILE_CHECKPOINT:
         return qn__safetensors_find(qn__checkpoint_file(file->checkpoint, "weights.safetensors"),

@@ -165,6 +165,30 @@ static qn_status check_same(const qn_trainer *t, const json_t *state, const char
     return status;
 }
 
+/* Is the model of this run the checkpoint's? json NULL: an old one that does not say. */
+static qn_status check_config(const qn_trainer *t, const json_t *json, const char *folder)
+{
+    qn_model_config then, now = t->training->config;
+    if (!json) return QN_OK;
+    QN_TRY(qn__config_from_json(json, folder, &then));
+    then.bos = now.bos; /* of the tokenizer */
+    then.eos = now.eos;
+    json_t *a = qn__config_to_json(&then), *b = qn__config_to_json(&now), *value;
+    qn_status status = a && b ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+    const char *key;
+    json_object_foreach(b, key, value)
+    {
+        if (status != QN_OK || json_equal(value, json_object_get(a, key))) continue;
+        status = qn__fail(QN_BAD_ARGUMENT,
+                          "%s is of a model with another %s than this run's: begin with it by "
+                          "--model instead of --resume, or make them the same",
+                          folder, key);
+    }
+    json_decref(a);
+    json_decref(b);
+    return status;
+}
+
 static qn_status read_payload(qn_trainer *t, const qn_checkpoint *checkpoint, bool moments)
 {
     const char *file_name = moments ? "optimizer.safetensors" : "weights.safetensors";
@@ -194,11 +218,14 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
     const json_t *state = qn__checkpoint_state(checkpoint);
     const char *folder = qn__checkpoint_folder(checkpoint);
     int64_t micro = 0;
-    QN_TRY(check_same(t, state, folder));
+    bool begun = json_object_get(state, "options") != NULL; /* else it was converted */
+    if (begun) QN_TRY(check_same(t, state, folder));
+    QN_TRY(check_config(t, json_object_get(state, "config"), folder));
     QN_TRY(qn__start_check(&t->start, json_object_get(state, "lora"), folder));
     QN_TRY(qn__data_check_state(&t->data, json_object_get(state, "data"), folder));
     QN_TRY(qn__json_i64(state, folder, "step", true, 0, INT64_MAX / 2, &t->step));
-    QN_TRY(qn__json_i64(state, folder, "micro_batch", true, 1, 1 << 20, &micro));
+    micro = t->training->micro;
+    QN_TRY(qn__json_i64(state, folder, "micro_batch", begun, 1, 1 << 20, &micro));
     QN_TRY(qn__json_f64(state, folder, "best_val", false, &t->best_val));
     QN_TRY(qn__json_f64(state, folder, "val_loss", false, &t->val_loss));
     t->updates = t->step; /* checkpoints of before steps were skipped */
@@ -214,7 +241,7 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
                 (long long)micro, (long long)t->training->micro);
     (void)qn__trainer_same_orders(t, state);
     QN_TRY(read_payload(t, checkpoint, false));
-    return read_payload(t, checkpoint, true);
+    return begun ? read_payload(t, checkpoint, true) : QN_OK;
 }
 
 qn_status qn__trainer_resume(qn_trainer *t)

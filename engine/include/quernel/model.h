@@ -105,6 +105,22 @@ typedef bool (*qn_progress_fn)(void *user, int64_t done, int64_t total);
 QN_API qn_status qn_model_loss(qn_model *model, const int32_t *tokens, size_t count, int batch,
                                qn_progress_fn progress, void *user, qn_loss *loss) QN_MUST_USE;
 
+/* ---- conversion ---- */
+
+typedef struct qn_convert_options {
+    uint32_t size;     /* sizeof(qn_convert_options) */
+    const char *to;    /* "hf", "llmc", "checkpoint"; NULL: llmc where `out` ends in .bin, or hf */
+    const char *dtype; /* "f32", "f16", "bf16"; NULL: as it is */
+    const char *adapter; /* a folder in PEFT's layout, folded in; NULL: none */
+} qn_convert_options;
+
+/* Read a model of any format that qn_model_load knows and write it to `out`, one tensor at a time,
+ * without a device. Tokenizer files of a folder go along. QN_UNSUPPORTED says what the other format
+ * cannot hold. progress may be NULL; false stops with QN_INTERRUPTED. */
+QN_API qn_status qn_model_convert(const char *in, const char *out,
+                                  const qn_convert_options *options, qn_progress_fn progress,
+                                  void *user) QN_MUST_USE;
+
 /* ---- generation ---- */
 
 typedef struct qn_sampler_options {
