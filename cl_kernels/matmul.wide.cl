@@ -124,7 +124,9 @@ inline void qn_fetch_ahead(const qn_product *p, const int k_next, const int done
     for (int k = first; k < last; k++) {
         const size_t at = (size_t)(next + (ulong)k * p->v_row);
         __builtin_prefetch((const void *)at, 0, 2);
-        if (QN_NV == 2 && QN_T == 0) __builtin_prefetch((const void *)(at + 64), 0, 2);
+#if QN_NV == 2 && QN_T == 0
+        __builtin_prefetch((const void *)(at + 64), 0, 2);
+#endif
     }
 #endif
 }

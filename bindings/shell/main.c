@@ -34,7 +34,7 @@
         "quernel plan --text stories.txt --tokenizer bpe:1024 --arch llama --layers 4 "            \
         "--heads 4 \\\n      --embed 128 --context 128 --batch 32")                                \
     ROW(tune, "time kernels for the shapes of a model, once a device",                             \
-        "(the flags of train, or --model PATH) [--budget SECONDS]",                                \
+        "(the flags of train or finetune) | --model PATH [--budget SECONDS]",                      \
         "quernel tune --text stories.txt --tokenizer bpe:1024 --arch llama --layers 4 "            \
         "--heads 4 \\\n      --embed 128 --context 128 --batch 32 --budget 120\n"                  \
         "  quernel tune --model model")                                                            \

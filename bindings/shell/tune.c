@@ -8,7 +8,8 @@
 int qn__tune(const qn_command *self, int argc, char **argv);
 
 static const qn_flag own_flags[] = {
-    {"model", "PATH", "a model that generates, instead of a training run"},
+    {"model", "PATH",
+     "without data: a model that generates; with --data: the model that the run begins with"},
     {"config", "FILE", "keys from a JSON file; flags override it"},
     {"budget", "SECONDS", "stop after so many seconds (default: 60)"},
     {"again", NULL, "also time what was timed before"},
@@ -83,7 +84,10 @@ static int tune(const qn_args *args, const qn_train_options *train, const qn_tun
 {
     qn_device *device = NULL;
     char *text = NULL;
+    static const char *const data[] = {"data", "text", "shards", "config"};
     const char *model = qn__arg(args, "model");
+    for (int i = 0; i < 4; i++)
+        if (qn__arg(args, data[i])) model = NULL; /* a run */
     int code = qn__open_device(qn__arg(args, "device"), false, &device);
     if (code != QN_GO_ON) return code;
     qn__signals_catch();

@@ -40,7 +40,8 @@ typedef struct qn_tune_options {
  * Running out of budget and being stopped are no errors. */
 QN_API qn_status qn_plan_tune(qn_plan *plan, const qn_tune_options *options,
                               char **json) QN_MUST_USE;
-/* The plans of a training run; its data is read for the vocabulary. */
+/* The plans of a training run, from nothing or from a model; its data is read for the vocabulary.
+ */
 QN_API qn_status qn_train_tune(const qn_train_options *train, qn_device *device,
                                const qn_tune_options *options, char **json) QN_MUST_USE;
 /* The plans behind sessions of this model: prompts and single tokens. */
