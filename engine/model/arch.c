@@ -326,7 +326,7 @@ int64_t qn_model_parameters(const qn_model_config *config)
     return count;
 }
 
-double qn_model_flops_per_token(const qn_model_config *config)
+double qn__matrix_elements(const qn_model_config *config)
 {
     double matrices = 0;
     qn_weight weight;
@@ -335,10 +335,20 @@ double qn_model_flops_per_token(const qn_model_config *config)
         if (weight.shape.rank >= 2 && !looked_up)
             matrices += (double)qn_shape_elements(&weight.shape);
     }
-    double keys = 0, context = config->context, window = config->window; /* keys: of all layers */
+    return matrices;
+}
+
+double qn__attention_flops(const qn_model_config *config, int64_t length)
+{
+    double keys = 0, rows = (double)length, window = config->window; /* keys: of all layers */
     for (int layer = 0; layer < config->layers; layer++) {
-        if (!qn__layer_has_window(config, layer)) keys += (context + 1) / 2;
-        else keys += (window * (window + 1) / 2 + (context - window) * window) / context;
+        if (!qn__layer_has_window(config, layer) || window >= rows) keys += (rows + 1) / 2;
+        else keys += (window * (window + 1) / 2 + (rows - window) * window) / rows;
     }
-    return 6 * matrices + 12.0 * config->heads * qn__head_size(config) * keys;
+    return 12.0 * config->heads * qn__head_size(config) * keys;
+}
+
+double qn_model_flops_per_token(const qn_model_config *config)
+{
+    return 6 * qn__matrix_elements(config) + qn__attention_flops(config, config->context);
 }

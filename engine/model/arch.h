@@ -97,4 +97,8 @@ bool qn__layer_has_window(const qn_model_config *config, int layer);
 /* Does any? */
 bool qn__has_window(const qn_model_config *config);
 
+/* N of qn_model_flops_per_token, and its flops of attention in sequences of `length` tokens. */
+double qn__matrix_elements(const qn_model_config *config);
+double qn__attention_flops(const qn_model_config *config, int64_t length);
+
 #endif

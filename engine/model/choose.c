@@ -48,7 +48,8 @@ static qn_status make_plan(chooser *c)
     named(c, "targets", targets, sizeof targets);
     named(c, "loss", loss, sizeof loss);
     qn_shape shape = {.rank = 1, .dim = {c->room}};
-    qn_network network = {.config = &m->config, .prefix = c->prefix, .rows = true};
+    qn_network network = {
+        .config = &m->config, .prefix = c->prefix, .rows = true, .lora = &m->lora};
     QN_TRY(qn__network_inputs(m->store, &network, c->room));
     QN_TRY(qn_store_add(m->store, "choose", targets, QN_I32, &shape));
     QN_TRY(qn_store_add(m->store, "choose", loss, QN_F32, &shape));

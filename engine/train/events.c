@@ -178,14 +178,12 @@ void qn__events_scalar(qn_events *events, const char *tag, double value)
 }
 
 /* SummaryMetadata: plugin_data = 1 {plugin_name = 1}. TensorProto: dtype = 1 (DT_STRING 7),
- * tensor_shape = 2 {dim = 2 {size = 1}}, string_val = 8. */
+ * tensor_shape = 2 (no dimension: one text), string_val = 8. */
 void qn__events_text(qn_events *events, const char *tag, const char *markdown)
 {
-    qn_str one = {0}, plugin = {0}, metadata = {0}, tensor = {0}, shape = {0}, dim = {0};
+    qn_str one = {0}, plugin = {0}, metadata = {0}, tensor = {0}, shape = {0};
     add_text(&plugin, 1, "text");
     add_message(&metadata, 1, &plugin);
-    add_number(&dim, 1, 1);
-    add_message(&shape, 2, &dim);
     add_number(&tensor, 1, 7);
     add_message(&tensor, 2, &shape);
     add_text(&tensor, 8, markdown);

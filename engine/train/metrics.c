@@ -59,6 +59,19 @@ qn_status qn__step_info_take(const qn_step_info *given, qn_step_info *info)
     return QN_OK;
 }
 
+double qn__run_flops_per_token(const qn_model_config *config, const qn_lora *lora, int64_t length)
+{
+    double matrices = qn__matrix_elements(config), attention = qn__attention_flops(config, length);
+    if (!lora || lora->rank == 0) return 6 * matrices + attention;
+    return 4 * matrices + 6 * (double)qn__trainable_parameters(config, lora) + attention;
+}
+
+double qn__run_peak_gflops(const qn_caps *caps, qn_dtype type)
+{
+    bool matrix_unit = type != QN_F32 && caps->peak_matrix_gflops > 0;
+    return matrix_unit ? caps->peak_matrix_gflops : caps->peak_gflops;
+}
+
 static json_t *value_json(const struct row *row, double value)
 {
     if (!isfinite(value)) return json_null(); /* JSON has no NaN */

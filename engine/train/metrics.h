@@ -3,6 +3,8 @@
 #define QN_TRAIN_METRICS_H
 
 #include "base/json.h"
+#include "device/caps.h"
+#include "model/lora.h"
 
 #include <quernel/train.h>
 
@@ -17,6 +19,12 @@ typedef struct qn_metric {
 bool qn__metric(const qn_step_info *info, int i, qn_metric *metric);
 /* What a caller built against an older or newer header gave us, members it lacks filled in. */
 qn_status qn__step_info_take(const qn_step_info *given, qn_step_info *info) QN_MUST_USE;
+
+/* Flops a token of a run over sequences of `length`: qn_model_flops_per_token, or with an adapter
+ * (rank above 0) 4 N + 6 (its elements) + attention, because still matrices have no gradient. */
+double qn__run_flops_per_token(const qn_model_config *config, const qn_lora *lora, int64_t length);
+/* What MFU is a part of: the measured peak for products of this type; 0: not measured. */
+double qn__run_peak_gflops(const qn_caps *caps, qn_dtype type);
 
 typedef struct qn_metrics qn_metrics;
 

@@ -68,13 +68,15 @@ static json_t *run_json(const qn_trainer *t)
 {
     const qn_model_config *config = &t->training->config;
     const qn_caps *caps = qn__device_caps(t->device);
-    return json_pack("{s:s,s:I,s:f,s:f,s:I,s:I,s:I,s:o,s:o}", "quernel", qn_version_string(),
-                     "parameters", (json_int_t)qn_model_parameters(config), "flops_per_token",
-                     qn_model_flops_per_token(config), "peak_gflops", caps->peak_gflops,
-                     "tokens_per_step", (json_int_t)(t->training->batch * t->training->length),
-                     "micro_batch", (json_int_t)t->training->micro, "vocab",
-                     (json_int_t)config->vocab, "memory", memory_json(t), "device",
-                     qn__caps_to_json(caps));
+    return json_pack("{s:s,s:I,s:I,s:f,s:f,s:I,s:I,s:I,s:o,s:o}", "quernel", qn_version_string(),
+                     "parameters", (json_int_t)qn_model_parameters(config), "trained_parameters",
+                     (json_int_t)qn__trainable_parameters(config, &t->training->lora),
+                     "flops_per_token",
+                     qn__run_flops_per_token(config, &t->training->lora, t->training->length),
+                     "peak_gflops", qn__run_peak_gflops(caps, t->training->type), "tokens_per_step",
+                     (json_int_t)(t->training->batch * t->training->length), "micro_batch",
+                     (json_int_t)t->training->micro, "vocab", (json_int_t)config->vocab, "memory",
+                     memory_json(t), "device", qn__caps_to_json(caps));
 }
 
 static qn_status write_run(const qn_trainer *t)

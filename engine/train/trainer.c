@@ -250,10 +250,12 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
                        .skipped = t->skips.why[0] ? t->skips.why : NULL,
                        .mfu = NAN,
                        .loss_scale = t->training->type == QN_F16 ? t->training->loss_scale : NAN};
-    if (caps->peak_gflops > 0) {
-        double model_flops = qn_model_flops_per_token(&t->training->config) * tokens;
-        info->percent_of_peak = 100 * flops / took / (caps->peak_gflops * 1e9);
-        info->mfu = model_flops / took / (caps->peak_gflops * 1e9);
+    const qn_training *training = t->training;
+    double peak = qn__run_peak_gflops(caps, training->type) * 1e9;
+    if (peak > 0) {
+        info->percent_of_peak = 100 * flops / took / peak;
+        info->mfu = tokens / took / peak *
+                    qn__run_flops_per_token(&training->config, &training->lora, training->length);
     }
     info->seconds_left = t->step_seconds * (double)(t->options->steps - t->step);
     qn_device_memory(t->device, &info->device_bytes, NULL);

@@ -233,6 +233,11 @@ static void test_flops(void **state)
     c.context = 16;
     c.tied = false;
     assert_true(qn_model_flops_per_token(&c) == 6.0 * 98560 + 19584);
+    qn_lora lora = {.rank = 4, .alpha = 8}; /* A and B of q 2 x 256, of v 256 + 128: 896 a layer */
+    assert_ok(qn__lora_targets(&c, "q_proj,v_proj", &lora));
+    assert_true(qn__run_flops_per_token(&c, &lora, 16) == 4.0 * 98560 + 6 * 2688 + 19584);
+    assert_true(qn__run_flops_per_token(&c, &lora, 8) == 4.0 * 98560 + 6 * 2688 + 6 * 3 * 64 * 9);
+    assert_true(qn__run_flops_per_token(&c, NULL, 16) == qn_model_flops_per_token(&c));
     c.arch = QN_MISTRAL; /* a window of 4: 1 + 2 + 3 + 13 x 4 = 58 keys for 16 tokens */
     c.window = 4;
     assert_true(qn_model_flops_per_token(&c) == 6.0 * 98560 + 3 * 12.0 * 64 * 58 / 16);
@@ -241,12 +246,25 @@ static void test_flops(void **state)
     assert_true(qn_model_flops_per_token(&c) == 6.0 * 98560 + 19584);
 }
 
+static void test_peaks(void **state)
+{
+    (void)state;
+    qn_caps caps = {.peak_gflops = 100};
+    assert_true(qn__run_peak_gflops(&caps, QN_F32) == 100);
+    assert_true(qn__run_peak_gflops(&caps, QN_BF16) == 100); /* computed as f32 */
+    caps.peak_matrix_gflops = 200;
+    assert_true(qn__run_peak_gflops(&caps, QN_F32) == 100);
+    assert_true(qn__run_peak_gflops(&caps, QN_BF16) == 200);
+    assert_true(qn__run_peak_gflops(&caps, QN_F16) == 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resume), cmocka_unit_test(test_cut_anywhere),
-        cmocka_unit_test(test_crc),    cmocka_unit_test(test_events),
-        cmocka_unit_test(test_sizes),  cmocka_unit_test(test_flops),
+        cmocka_unit_test(test_peaks),        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_crc),
+        cmocka_unit_test(test_events),       cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_flops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
