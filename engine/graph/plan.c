@@ -34,8 +34,7 @@ static qn_status node_rows(const qn_plan *plan, const qn_node *node)
     }
     if (node->backward) { /* gradients look like what they are gradients of */
         for (int i = 0; i < QN_OP_MAX_IN; i++)
-            if (node->din[i] >= 0)
-                plan->descs[node->din[i]].shape = plan->descs[node->in[i]].shape;
+            if (node->din[i] >= 0) plan->descs[node->din[i]].shape = plan->descs[node->in[i]].shape;
         return QN_OK;
     }
     qn__node_call(plan->graph, node, &call);
@@ -139,6 +138,7 @@ static qn_status choose_step(qn_plan *plan, qn_step *step)
     }
     QN_TRY(choose(plan, step));
     qn_call *call = &step->call;
+    step->planned = call->setting;
     uint64_t scratch = call->variant->scratch ? call->variant->scratch(call) : 0;
     if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
     if (scratch > plan->store->caps.max_alloc_bytes)
@@ -319,6 +319,7 @@ static qn_status reset_settings(qn_plan *plan, int64_t rows)
     for (int i = 0; i < plan->step_count; i++) {
         qn_call timed;
         if (plan->steps[i].node.op < 0) continue;
+        plan->steps[i].call.setting = plan->steps[i].planned;
         if (some) qn__plan_call(plan, &plan->steps[i], &timed);
         qn__call_reset(&plan->steps[i].call, some ? &timed : NULL, entries, plan->scratch_bytes);
     }

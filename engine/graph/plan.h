@@ -21,6 +21,7 @@ typedef struct qn_step {
     qn_call call;   /* with buffers, for the current slot and rows */
     qn_exec exec;   /* kernels found */
     bool tuned;     /* the choice follows an entry */
+    int planned;    /* the setting when all rows are there: its workspace is enough for fewer */
     double seconds; /* profile */
     int64_t runs;
     int after;            /* step whose transfer the launch waits for, or one of the below */

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "device/race.h"
+#include "ops/case.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -369,6 +370,39 @@ static void a_choice_brings_its_workspace(void **state)
     qn__tuning_destroy(&t);
 }
 
+static uint64_t workspace(int rows, int n, int trans_b, const qn_choice *choice)
+{
+    char line[96];
+    qn_call call;
+    snprintf(line, sizeof line, "matmul trans_b=%d : a=f32[%d,7] b=f32[%d,%d]", trans_b, rows,
+             trans_b ? n : 7, trans_b ? 7 : n);
+    must(qn__case_parse(line, &call));
+    call.caps = &cpu;
+    qn__call_take(&call, choice);
+    return choice->variant->scratch ? choice->variant->scratch(&call) : 0;
+}
+
+/* What a plan reserves for its most rows is enough for fewer, whatever the setting. */
+static void fewer_rows_need_no_more(void **state)
+{
+    (void)state;
+    static const int most[] = {1, 15, 17, 33, 64, 100, 200}, widths[] = {1, 16, 48, 64, 96, 130};
+    int checked = 0;
+    for (int test = 0; test < 7 * 6 * 2; test++) {
+        int m = most[test % 7], n = widths[test / 7 % 6], trans_b = test / 42;
+        const qn_variant *variants = qn__op(QN_OP_MATMUL)->variants;
+        for (const qn_variant *v = variants; v->name; v++)
+            for (int s = 0; s == 0 || (v->settings && v->settings[s].name); s++) {
+                const qn_choice choice = {v, s};
+                uint64_t bytes = workspace(m, n, trans_b, &choice);
+                for (int rows = 1; rows < m; rows++)
+                    assert_true(workspace(rows, n, trans_b, &choice) <= bytes);
+                checked += bytes > 0;
+            }
+    }
+    assert_true(checked > 100);
+}
+
 /* Run-time rows are timed at powers of two, and at all of them. */
 static void rows_by_class(void **state)
 {
@@ -405,6 +439,7 @@ int main(void)
         cmocka_unit_test(stopped_by_a_person),
         cmocka_unit_test(plans_follow_a_record),
         cmocka_unit_test(a_choice_brings_its_workspace),
+        cmocka_unit_test(fewer_rows_need_no_more),
         cmocka_unit_test(rows_by_class),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

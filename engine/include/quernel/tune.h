@@ -32,8 +32,8 @@ typedef struct qn_tune_options {
 } qn_tune_options;
 
 /* Times what the plan calls, most work first; a plan with a run-time dimension at powers of two of
- * it. The plan itself then follows the entries, unless it was made with tune "off"; not yet when it
- * was run before. options may be NULL. JSON, free with qn_free: {"device", "file",
+ * it. The plan itself then follows the entries, unless it was made with tune "off".
+ * options may be NULL. JSON, free with qn_free: {"device", "file",
  * "budget_seconds", "spent_seconds", "calls", "candidates", "timed", "replaced", "left", "stopped",
  * "entries":
  * [{"case", "count", "default", "default_ms", "choice", "best_ms", "percent_of_peak", "bound"}]}.
