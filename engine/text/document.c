@@ -156,7 +156,7 @@ qn_status qn__document_json(qn__document *d, const json_t *root, const char *pat
         return BAD(&at,
                    "%s of \"text\", \"messages\" and \"prompt\" with \"completion\" is there: a "
                    "line needs exactly one",
-                   text + messages + pair ? "more than one" : "none");
+                   text || messages || pair ? "more than one" : "none");
     if (text) return from_text(d, root, &at);
     return messages ? from_messages(d, root, &at) : from_pair(d, root, &at);
 }

@@ -15,8 +15,11 @@ typedef struct qn_word {
 /* A qn_tokenizer_progress_fn and a qn_token_progress_fn; user: a qn_word. */
 bool qn__word_pass(void *user, int64_t done, int64_t total);
 
-/* Saved with the run, made from the data ("char", "bpe:N": dataset must not be NULL), or loaded, as
- * the options say. */
+/* XXH3 of `what` and of the files as they stand: paths, sizes, inodes, times. 0: out of memory. */
+uint64_t qn__data_key(const qn__dataset *dataset, const void *what, size_t bytes);
+
+/* Saved with the run, made from the data ("char", "bpe:N": dataset must not be NULL; merges once
+ * learned are kept in the cache), or loaded, as the options say. */
 qn_status qn__data_tokenizer(const qn_train_options *options, const qn__dataset *dataset,
                              qn_word *word, qn_tokenizer **tokenizer) QN_MUST_USE;
 

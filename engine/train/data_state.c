@@ -68,7 +68,7 @@ qn_status qn__data_describe(const qn_data *data, json_t **description)
     if (samples->how.documents && rows > 0)
         json_object_set_new(*description, "full", json_real((double)train->count / rows));
     const qn_token_head *head = &data->files[0].head;
-    if (train->masked && head->tokens > 0)
+    if (head->learned < head->tokens)
         json_object_set_new(*description, "learned",
                             json_real((double)head->learned / (double)head->tokens));
     return QN_OK;

@@ -125,16 +125,13 @@ static qn_status make(maker *m, const char *path, uint64_t key, qn_token_file *f
     return status;
 }
 
-/* Everything that decides what the tokens are. 0: out of memory. */
-static uint64_t key_of(const maker *m)
+uint64_t qn__data_key(const qn__dataset *dataset, const void *what, size_t bytes)
 {
-    const qn__dataset *dataset = m->dataset;
+    const uint64_t shape[] = {QN_TOKEN_VERSION, dataset->plain, dataset->count};
     qn_hasher *hasher = qn__hasher_create();
     if (!hasher) return 0;
-    const uint64_t what[] = {QN_TOKEN_VERSION, qn__tokenizer_hash(m->tokenizer), dataset->plain,
-                             dataset->count};
-    qn__hasher_add(hasher, what, sizeof what);
-    if (dataset->plain) qn__hasher_add(hasher, &m->val_fraction, sizeof m->val_fraction);
+    qn__hasher_add(hasher, what, bytes);
+    qn__hasher_add(hasher, shape, sizeof shape);
     for (size_t i = 0; i < dataset->count; i++) {
         const qn__source *source = &dataset->source[i];
         char *whole = realpath(source->path, NULL);
@@ -148,7 +145,17 @@ static uint64_t key_of(const maker *m)
     }
     uint64_t key = qn__hasher_value(hasher);
     qn__hasher_destroy(&hasher);
-    return what[1] && key ? key : 0;
+    return key;
+}
+
+/* Everything that decides what the tokens are. 0: out of memory. */
+static uint64_t key_of(const maker *m)
+{
+    struct {
+        uint64_t tokenizer;
+        double val_fraction;
+    } what = {qn__tokenizer_hash(m->tokenizer), m->dataset->plain ? m->val_fraction : 0};
+    return what.tokenizer ? qn__data_key(m->dataset, &what, sizeof what) : 0;
 }
 
 /* QN_BAD_DATA and QN_OS_ERROR: not there, or not to be used. */

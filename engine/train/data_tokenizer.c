@@ -1,10 +1,13 @@
 /* The tokenizer of a run: loaded, or learned from the data. */
 #include "base/check.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "text/utf8.h"
 #include "train/data_internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +113,70 @@ static qn_status from_plain(const char *kind, const qn__dataset *dataset, qn_wor
     return status;
 }
 
+/* ---- merges that were learned before ---- */
+
+typedef struct kept {
+    char *path, *mark; /* the tokenizer, and beside it its hash */
+} kept;
+
+static kept kept_at(const char *kind, const qn__dataset *dataset)
+{
+    uint64_t key = qn__data_key(dataset, kind, strlen(kind) + 1);
+    if (!key) return (kept){0};
+    return (kept){qn__cache_path("tokenizers/%016" PRIx64 ".json", key),
+                  qn__cache_path("tokenizers/%016" PRIx64 ".hash", key)};
+}
+
+static void mark_of(const qn_tokenizer *tokenizer, char text[17])
+{
+    snprintf(text, 17, "%016" PRIx64, qn__tokenizer_hash(tokenizer));
+}
+
+/* NULL: not there, or not whole. */
+static qn_tokenizer *take_kept(const kept *at)
+{
+    char *mark = NULL, now[17];
+    size_t bytes;
+    qn_tokenizer *tokenizer = NULL;
+    if (!at->path || !at->mark || !qn__is_file(at->mark) || !qn__is_file(at->path)) return NULL;
+    if (qn__file_read(at->mark, &mark, &bytes) == QN_OK &&
+        qn_tokenizer_load(at->path, &tokenizer) == QN_OK) {
+        mark_of(tokenizer, now);
+        if (strcmp(mark, now) == 0) qn__log(QN_LOG_INFO, "tokenizer from the cache: %s", at->path);
+        else qn_tokenizer_destroy(&tokenizer);
+    }
+    if (!tokenizer) qn__log(QN_LOG_WARN, "%s is damaged: it is learned again", at->path);
+    free(mark);
+    return tokenizer;
+}
+
+static void keep(const qn_tokenizer *tokenizer, const kept *at)
+{
+    char mark[17];
+    mark_of(tokenizer, mark);
+    if (!at->path || !at->mark) return;
+    if (qn_tokenizer_save(tokenizer, at->path) != QN_OK ||
+        qn__file_replace(at->mark, mark, strlen(mark)) != QN_OK)
+        qn__log(QN_LOG_WARN, "%s; the tokenizer is not kept for the next run", qn_last_error());
+}
+
+static qn_status learned_before_or_now(const char *kind, const qn__dataset *dataset, qn_word *w,
+                                       qn_tokenizer **tokenizer)
+{
+    kept at = kept_at(kind, dataset);
+    qn_status status = QN_OK;
+    *tokenizer = take_kept(&at);
+    if (!*tokenizer) {
+        status = dataset->plain ? from_plain(kind, dataset, w, tokenizer)
+                                : from_documents(kind, dataset, w, tokenizer);
+        if (status == QN_OK) status = qn__dataset_check_same(dataset);
+        if (status == QN_OK) keep(*tokenizer, &at);
+    }
+    free(at.path);
+    free(at.mark);
+    return status;
+}
+
 qn_status qn__data_tokenizer(const qn_train_options *o, const qn__dataset *dataset, qn_word *w,
                              qn_tokenizer **tokenizer)
 {
@@ -127,6 +194,7 @@ qn_status qn__data_tokenizer(const qn_train_options *o, const qn__dataset *datas
     if (!learned) return qn_tokenizer_load(kind, tokenizer);
     QN_CHECK(dataset != NULL,
              "tokenizer %s is learned from a text; with shards give a tokenizer file", kind);
+    if (strncmp(kind, "bpe:", 4) == 0) return learned_before_or_now(kind, dataset, w, tokenizer);
     if (dataset->plain) return from_plain(kind, dataset, w, tokenizer);
     return from_documents(kind, dataset, w, tokenizer);
 }

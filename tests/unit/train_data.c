@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 enum { EOS = 256 }; /* of the bytes tokenizer */
@@ -211,18 +212,36 @@ static const char *cache(void)
     return path;
 }
 
-/* The files there; *newest is the last of them. */
-static int cached_files(char *newest, size_t room)
+/* The files in a folder of the cache; *newest is the last of them. */
+static int files_of(const char *folder, char *newest, size_t room)
 {
     int count = 0;
-    DIR *list = opendir(cache());
+    char path[4200];
+    snprintf(path, sizeof path, "%s/cache/%s", root, folder);
+    DIR *list = opendir(path);
     for (struct dirent *entry; list && (entry = readdir(list));) {
         if (entry->d_name[0] == '.') continue;
-        if (newest) snprintf(newest, room, "%s/%.200s", cache(), entry->d_name);
+        if (newest) snprintf(newest, room, "%.4100s/%.200s", path, entry->d_name);
         count++;
     }
     if (list) closedir(list);
     return count;
+}
+
+static int cached_files(char *newest, size_t room)
+{
+    return files_of("tokens", newest, room);
+}
+
+static int learning;
+
+static bool count_learning(void *user, const char *what, int64_t done, int64_t total)
+{
+    (void)user;
+    (void)done;
+    (void)total;
+    learning += strcmp(what, "learning the tokenizer") == 0;
+    return true;
 }
 
 static void empty_cache(void)
@@ -306,6 +325,35 @@ static void damage(void **state)
     free(again.data);
 }
 
+/* Merges are learned once; a damaged tokenizer is learned again. */
+static void learned_tokenizers(void **state)
+{
+    (void)state;
+    char file[4400], hash[4400];
+    qn_data data;
+    uint64_t numbers[6];
+    const char *path = put_file("t.jsonl", "{\"text\":\"the cat and the hat\"}\n"
+                                           "{\"text\":\"the cat in the hat\"}\n");
+    const key *keys = KEYS({"data", path}, {"tokenizer", "bpe:262"});
+    snprintf(hash, sizeof hash, "rm -rf '%s/cache/tokenizers'", root);
+    assert_int_equal(system(hash), 0);
+    for (int i = 0; i < 6; i++) {
+        learning = 0;
+        assert_ok(open_data(&data, count_learning, keys));
+        numbers[i] = qn__tokenizer_hash(data.tokenizer);
+        assert_true(numbers[i] == numbers[0]);
+        if ((learning > 0) != (i != 1 && i != 5)) fail_msg("run %d: learned %d", i, learning);
+        qn__data_close(&data);
+        files_of("tokenizers", file, sizeof file);
+        file[strlen(file) - strlen(".json")] = 0; /* or .hash */
+        snprintf(hash, sizeof hash, "%.4300s.hash", file);
+        strcat(file, ".json");
+        if (i == 1) file_write(hash, "0123456789abcdef", 16);
+        if (i == 2) file_write(file, "{", 1);
+        if (i == 3) assert_int_equal(unlink(hash), 0);
+    }
+}
+
 /* ---- when the cache cannot be written ---- */
 
 static long no_space(void *user, int fd, const void *from, size_t count, uint64_t offset)
@@ -375,6 +423,40 @@ static void progress(void **state)
     assert_int_equal(cached_files(NULL, 0), 0);
 }
 
+/* A text and its tokens that no limit on memory would let in: both are mapped, not read. */
+static void larger_than_memory(void **state)
+{
+    (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    print_message("skipped: the address sanitizer needs all the memory\n");
+#else
+    enum { TIMES = 100, LINE = 64 };
+    struct rlimit before, limit;
+    qn_data data;
+    FILE *file = fopen(path_in(root, "large.txt"), "wb");
+    char *text = malloc(1 << 20);
+    assert_true(file && text);
+    for (int i = 0; i < 1 << 20; i++) text[i] = i % LINE == LINE - 1 ? '\n' : (char)('a' + i % 23);
+    for (int i = 0; i < TIMES; i++) assert_int_equal(fwrite(text, 1, 1 << 20, file), 1 << 20);
+    assert_int_equal(fclose(file), 0);
+    free(text);
+    assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+    limit = before;
+    limit.rlim_cur = 128 << 20; /* the text has 100 MiB, its tokens 200 */
+    assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
+    char *whole = malloc(140 << 20);
+    assert_null(whole); /* the limit holds */
+    for (int i = 0; i < 2; i++) {
+        assert_ok(open_data(&data, NULL, KEYS({"data", path_in(root, "large.txt")})));
+        assert_true(data.cached == (i == 1));
+        assert_int_equal(data.train.tokens.count + data.val.tokens.count, TIMES << 20);
+        qn__data_close(&data);
+    }
+    assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+    empty_cache();
+#endif
+}
+
 /* Words of every width, masked and not; a masked token where none may be is our mistake. */
 static void words(void **state)
 {
@@ -425,12 +507,18 @@ static void words(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain),           cmocka_unit_test(lines),
-        cmocka_unit_test(folders),         cmocka_unit_test(shards),
-        cmocka_unit_test(wrong_options),   cmocka_unit_test(words),
-        cmocka_unit_test(hits_and_misses), cmocka_unit_test(damage),
-        cmocka_unit_test(full_disk),       cmocka_unit_test(progress)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(plain),
+                                       cmocka_unit_test(lines),
+                                       cmocka_unit_test(folders),
+                                       cmocka_unit_test(shards),
+                                       cmocka_unit_test(wrong_options),
+                                       cmocka_unit_test(words),
+                                       cmocka_unit_test(hits_and_misses),
+                                       cmocka_unit_test(damage),
+                                       cmocka_unit_test(full_disk),
+                                       cmocka_unit_test(progress),
+                                       cmocka_unit_test(learned_tokenizers),
+                                       cmocka_unit_test(larger_than_memory)};
     root = folder_make();
     setenv("QN_CACHE_DIR", path_in(root, "cache"), 1);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
