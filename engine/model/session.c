@@ -68,6 +68,9 @@ qn_status qn_session_create(qn_model *model, const qn_sampler_options *options,
                                  : qn__fail(QN_OS_ERROR, "out of memory");
     if (status == QN_OK) status = qn__model_plan_cache(model);
     if (status == QN_OK) status = qn_plan_prepare(model->cache_plan);
+    if (status == QN_OUT_OF_DEVICE_MEMORY)
+        qn__wrap(status, "the keys and values of %d tokens do not fit (--context takes less): ",
+                 model->config.context);
     if (status != QN_OK) {
         qn_session_destroy(&s);
         return status;

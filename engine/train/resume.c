@@ -133,10 +133,10 @@ qn_status qn__trainer_checkpoint(qn_trainer *t)
 
 /* Keys that must be as they were, or the run would be another one. */
 static const char *const fixed_keys[] = {
-    "arch",      "model",   "lora_rank", "lora_alpha", "lora_targets", "lora_dropout",
-    "head_size", "window",  "layers",    "heads",      "kv_heads",     "embed",
-    "ffn",       "no_bias", "untied",    "norm_eps",   "rope_theta",   "context",
-    "batch",     "seed",    "dropout",   "precision"};
+    "arch",    "lora_rank", "lora_alpha", "lora_targets", "lora_dropout", "head_size",
+    "window",  "layers",    "heads",      "kv_heads",     "embed",        "ffn",
+    "no_bias", "untied",    "norm_eps",   "rope_theta",   "context",      "batch",
+    "seed",    "dropout",   "precision"};
 
 static qn_status check_same(const qn_trainer *t, const json_t *state, const char *folder)
 {

@@ -115,6 +115,9 @@ TRAINED = {
     "gpt2, characters": ("--tokenizer", "char", "--arch", "gpt2"),
     "gpt2 without biases, bytes": ("--tokenizer", "bytes", "--arch", "gpt2", "--no-bias"),
     "llama, BPE, grouped heads": ("--tokenizer", "bpe:300", "--arch", "llama", "--kv-heads", "2"),
+    "mistral, window": ("--tokenizer", "char", "--arch", "mistral", "--window", "7"),
+    "qwen2, grouped heads": ("--tokenizer", "bytes", "--arch", "qwen2", "--kv-heads", "1"),
+    "qwen3, heads of 12": ("--tokenizer", "char", "--arch", "qwen3", "--head-size", "12"),
     "llama, untied": ("--tokenizer", "char", "--arch", "llama", "--untied"),
 }
 

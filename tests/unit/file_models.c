@@ -11,8 +11,8 @@
 static bytes llama2c_file(bool tied)
 {
     const int32_t h[7] = {4, 6, 2, 2, 1, tied ? 5 : -5, 3};
-    const int floats = 5 * 4 + 2 * (4 + 16 + 8 + 8 + 16 + 4 + 24 + 24 + 24) + 4 + 3 * 2 +
-                       (tied ? 0 : 20);
+    const int floats =
+        5 * 4 + 2 * (4 + 16 + 8 + 8 + 16 + 4 + 24 + 24 + 24) + 4 + 3 * 2 + (tied ? 0 : 20);
     bytes f = {0};
     put(&f, h, sizeof h);
     for (int i = 0; i < floats; i++) {
@@ -116,8 +116,13 @@ static void llama2c_real(void **state)
     qn__llama2c_close(&m);
 }
 
-static const qn_llmc_config small = {.max_tokens = 6, .vocab = 5, .padded_vocab = 8, .layers = 2,
-                                     .heads = 2, .channels = 4, .dtype = QN_F32};
+static const qn_llmc_config small = {.max_tokens = 6,
+                                     .vocab = 5,
+                                     .padded_vocab = 8,
+                                     .layers = 2,
+                                     .heads = 2,
+                                     .channels = 4,
+                                     .dtype = QN_F32};
 
 static qn_status write_llmc(const char *path, uint64_t missing)
 {
@@ -271,6 +276,7 @@ static void hf_sharded(void **state)
         {"{\"weight_map\":{\"a\":\"sub/m-1.safetensors\"}}", "not the plain name"},
         {"{\"weight_map\":{\"a\":\"..\"}}", "not the plain name"},
         {"{\"weight_map\":{\"a\":\"\"}}", "not the plain name"},
+        {"{\"weight_map\":{\"a\":\"m-1.safetensors\",\"a\":\"m-2.safetensors\"}}", "duplicate"},
         {"{\"weight_map\":{\"a\":\"m\\n1\"}}", "not the plain name"},
     };
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
@@ -329,10 +335,10 @@ static void recognition(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(llama2c_layout),  cmocka_unit_test(llama2c_lies),
-        cmocka_unit_test(llama2c_real),    cmocka_unit_test(llmc_round_trip),
-        cmocka_unit_test(llmc_lies),       cmocka_unit_test(hf_whole),
-        cmocka_unit_test(hf_sharded),      cmocka_unit_test(recognition),
+        cmocka_unit_test(llama2c_layout), cmocka_unit_test(llama2c_lies),
+        cmocka_unit_test(llama2c_real),   cmocka_unit_test(llmc_round_trip),
+        cmocka_unit_test(llmc_lies),      cmocka_unit_test(hf_whole),
+        cmocka_unit_test(hf_sharded),     cmocka_unit_test(recognition),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
