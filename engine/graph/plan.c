@@ -2,7 +2,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "graph/tune.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,39 +292,6 @@ static qn_operand locate(const qn_plan *plan, int id, int slot)
     return operand;
 }
 
-void qn__plan_call(const qn_plan *plan, const qn_step *step, qn_call *call)
-{
-    const qn_node *node = &step->node;
-    qn__node_call(plan->graph, node, call);
-    for (int t = 0; t < QN_OP_MAX_IN; t++) {
-        if (node->in[t] >= 0) call->in[t].desc = plan->descs[node->in[t]];
-        if (node->din[t] >= 0) call->din[t].desc = plan->descs[node->din[t]];
-    }
-    for (int t = 0; t < QN_OP_MAX_OUT; t++) {
-        if (node->out[t] >= 0) call->out[t].desc = plan->descs[node->out[t]];
-        if (node->dout[t] >= 0) call->dout[t].desc = plan->descs[node->dout[t]];
-    }
-}
-
-/* Settings for this many rows; those timed, at the power of two of rows that is next. */
-static qn_status reset_settings(qn_plan *plan, int64_t rows)
-{
-    const qn_tuning *entries = qn__plan_entries(plan);
-    bool some = entries && qn__tuning_count(entries) > 0;
-    int64_t timed_rows = 1;
-    while (timed_rows < rows) timed_rows *= 2;
-    if (timed_rows > plan->graph->rows) timed_rows = plan->graph->rows;
-    if (some) QN_TRY(qn__plan_set_rows(plan, timed_rows));
-    for (int i = 0; i < plan->step_count; i++) {
-        qn_call timed;
-        if (plan->steps[i].node.op < 0) continue;
-        plan->steps[i].call.setting = plan->steps[i].planned;
-        if (some) qn__plan_call(plan, &plan->steps[i], &timed);
-        qn__call_reset(&plan->steps[i].call, some ? &timed : NULL, entries, plan->scratch_bytes);
-    }
-    return some ? qn__plan_set_rows(plan, rows) : QN_OK;
-}
-
 /* Point every call at its memory for this slot and number of rows. */
 static qn_status aim(qn_plan *plan, int64_t rows, int slot)
 {
@@ -343,26 +309,16 @@ static qn_status aim(qn_plan *plan, int64_t rows, int slot)
             (qn_operand){.there = plan->store->scratch != NULL, .buffer = plan->store->scratch};
         if (other_rows) step->exec.bound_count = 0; /* another shape may want other kernels */
     }
-    if (other_rows && !plan->variant) QN_TRY(reset_settings(plan, rows));
+    if (other_rows && !plan->variant) QN_TRY(qn__plan_reset_settings(plan, rows));
     plan->slot = slot;
     plan->generation = plan->store->generation;
-    return QN_OK;
-}
-
-static qn_status tune_missing(qn_plan *plan)
-{
-    const qn_tune_options options = {.size = sizeof options, .budget_seconds = plan->tune_seconds};
-    char *report;
-    QN_TRY(qn_plan_tune(plan, &options, &report));
-    qn__log(QN_LOG_VERBOSE, "tuned: %s", report);
-    qn_free(report);
     return QN_OK;
 }
 
 qn_status qn_plan_prepare(qn_plan *plan)
 {
     QN_CHECK(plan->store->device != NULL, "this plan was made without a device: it cannot run");
-    if (plan->tune == QN_TUNE_ON && !plan->prepared) QN_TRY(tune_missing(plan));
+    if (plan->tune == QN_TUNE_ON && !plan->prepared) QN_TRY(qn__plan_tune_missing(plan));
     QN_TRY(qn_store_allocate(plan->store));
     QN_TRY(qn__store_share(plan->store));
     if (!plan->prepared) {

@@ -79,5 +79,9 @@ void qn__plan_call(const qn_plan *plan, const qn_step *step, qn_call *call);
 qn_status qn__plan_choose(qn_plan *plan) QN_MUST_USE;
 /* The entries this plan follows; NULL: none. */
 const qn_tuning *qn__plan_entries(const qn_plan *plan);
+/* Settings for this many rows, which are set; those timed, at the power of two that is next. */
+qn_status qn__plan_reset_settings(qn_plan *plan, int64_t rows) QN_MUST_USE;
+/* Tune "on": time what has no entry, within the plan's budget. */
+qn_status qn__plan_tune_missing(qn_plan *plan) QN_MUST_USE;
 
 #endif

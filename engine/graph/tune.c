@@ -9,6 +9,52 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- what plan.c needs ---- */
+
+void qn__plan_call(const qn_plan *plan, const qn_step *step, qn_call *call)
+{
+    const qn_node *node = &step->node;
+    qn__node_call(plan->graph, node, call);
+    for (int t = 0; t < QN_OP_MAX_IN; t++) {
+        if (node->in[t] >= 0) call->in[t].desc = plan->descs[node->in[t]];
+        if (node->din[t] >= 0) call->din[t].desc = plan->descs[node->din[t]];
+    }
+    for (int t = 0; t < QN_OP_MAX_OUT; t++) {
+        if (node->out[t] >= 0) call->out[t].desc = plan->descs[node->out[t]];
+        if (node->dout[t] >= 0) call->dout[t].desc = plan->descs[node->dout[t]];
+    }
+}
+
+qn_status qn__plan_reset_settings(qn_plan *plan, int64_t rows)
+{
+    const qn_tuning *entries = qn__plan_entries(plan);
+    bool some = entries && qn__tuning_count(entries) > 0;
+    int64_t timed_rows = 1;
+    while (timed_rows < rows) timed_rows *= 2;
+    if (timed_rows > plan->graph->rows) timed_rows = plan->graph->rows;
+    if (some) QN_TRY(qn__plan_set_rows(plan, timed_rows));
+    for (int i = 0; i < plan->step_count; i++) {
+        qn_call timed;
+        if (plan->steps[i].node.op < 0) continue;
+        plan->steps[i].call.setting = plan->steps[i].planned;
+        if (some) qn__plan_call(plan, &plan->steps[i], &timed);
+        qn__call_reset(&plan->steps[i].call, some ? &timed : NULL, entries, plan->scratch_bytes);
+    }
+    return some ? qn__plan_set_rows(plan, rows) : QN_OK;
+}
+
+qn_status qn__plan_tune_missing(qn_plan *plan)
+{
+    const qn_tune_options options = {.size = sizeof options, .budget_seconds = plan->tune_seconds};
+    char *report;
+    QN_TRY(qn_plan_tune(plan, &options, &report));
+    qn__log(QN_LOG_VERBOSE, "tuned: %s", report);
+    qn_free(report);
+    return QN_OK;
+}
+
+/* ---- tuning ---- */
+
 static const double default_budget = 60;
 
 /* A call to be timed: one for all steps that share its line. */
