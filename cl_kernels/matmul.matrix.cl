@@ -68,7 +68,7 @@ inline void qn_slice_end(const qn_parts *part, __local ushort *to_a, __local ush
 inline void qn_multiply(qn_frag_c *acc, __local const ushort *a, __local const ushort *b,
                         const int m0, const int n0)
 {
-    QN_UNROLL for (int k = 0; k < QN_DEPTH; k += QN_FK)
+    QN_UNIT_UNROLL for (int k = 0; k < QN_DEPTH; k += QN_FK)
     {
         qn_frag_a left[QN_MF];
         QN_UNROLL for (int i = 0; i < QN_MF; i++)

@@ -37,6 +37,12 @@
 #define QN_PARTS(size) ((size)*QN_DEPTH / 4 / QN_ITEMS)
 #define QN_LINE(size) ((size) / 4 + 1)
 #define QN_SPACE(size) (QN_DEPTH * QN_LINE(size))
+/* Steps of k side by side: with more, compilers keep so many operands that large tiles spill. */
+#if QN_RM * QN_RN > 16
+#define QN_STEPS 2
+#else
+#define QN_STEPS 8
+#endif
 #define QN_AQ (QN_RM / 4)
 #define QN_BQ (QN_RN / 4)
 #if QN_TM * QN_DEPTH < 4 * QN_ITEMS || QN_TN * QN_DEPTH < 4 * QN_ITEMS
@@ -159,7 +165,8 @@ matmul_tile(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, 
             qn_fetch(part_a, pa, a_row, a_col, QN_TM, rows - m0, k_left, QN_A_TURNED);
             qn_fetch(part_b, pb, b_col, b_row, QN_TN, cols - n0, k_left, !QN_B_TURNED);
         }
-        QN_UNROLL for (int k = 0; k < QN_DEPTH; k++)
+        QN_UNROLL_BY(QN_STEPS)
+        for (int k = 0; k < QN_DEPTH; k++)
             qn_step(acc, tile_a[now] + k * QN_LINE(QN_TM) + first_row,
                     tile_b[now] + k * QN_LINE(QN_TN) + first_column);
         if (k_left > 0) {

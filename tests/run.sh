@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
 build=${QN_BUILD_DIR:-build}
 
-./examples/packages.sh libcmocka-dev python3 oclgrind mesa-opencl-icd clang-15 libclc-15
+./examples/packages.sh libcmocka-dev python3 oclgrind mesa-opencl-icd clang-15 libclc-15 intel-opencl-icd
 
 cmake -S . -B "$build" -DQN_TESTS=ON >/dev/null
 cmake --build "$build" -j "$(nproc)"

@@ -116,6 +116,7 @@ enum { TILE_ROWS, TILE_COLS, TILE_ITEMS, TILE_DEPTH };
 static const qn_setting tile_settings[] = {
     {"64x64", {64, 64, 256, 16}, "-DQN_TM=64 -DQN_TN=64 -DQN_RM=4 -DQN_RN=4 -DQN_DEPTH=16"},
     {"64x64r8", {64, 64, 64, 8}, "-DQN_TM=64 -DQN_TN=64 -DQN_RM=8 -DQN_RN=8 -DQN_DEPTH=8"},
+    {"128x64r4", {128, 64, 256, 16}, "-DQN_TM=128 -DQN_TN=64 -DQN_RM=8 -DQN_RN=4 -DQN_DEPTH=16"},
     {"128x64", {128, 64, 128, 16}, "-DQN_TM=128 -DQN_TN=64 -DQN_RM=8 -DQN_RN=8 -DQN_DEPTH=16"},
     {"64x128", {64, 128, 128, 16}, "-DQN_TM=64 -DQN_TN=128 -DQN_RM=8 -DQN_RN=8 -DQN_DEPTH=16"},
     {"128x128", {128, 128, 256, 8}, "-DQN_TM=128 -DQN_TN=128 -DQN_RM=8 -DQN_RN=8 -DQN_DEPTH=8"},
@@ -156,7 +157,7 @@ static int tile_preset(const qn_call *call)
 {
     product p = qn__product(call);
     int64_t groups = qn__ceil_div(p.m, 128) * qn__ceil_div(p.n, 128) * p.batch;
-    const int large = 4;
+    const int large = 5;
     return groups >= 2 * (int64_t)call->caps->compute_units && !refuse_tile_setting(call, large)
                ? large
                : 0;

@@ -1,14 +1,18 @@
-"""The programs that a training plan for a GPU builds, through the tool chains of NVIDIA and AMD.
+"""The programs of GPUs, through the tool chains of NVIDIA, AMD and Intel.
 
     python3 tests/ops/vendors.py BUILD_FOLDER
 
 A capability record of a GPU that is not there is enough for `quernel plan --json` to say which
-programs (file and options) it would build. Each is compiled by clang-15 to PTX (checked by
-ptxas where it is) and to gfx90a; exits with 77, which ctest counts as skipped, where clang-15
-or libclc is absent.
+programs (file and options) it would build; to these come every tile shape and matrix unit that a
+tuner may choose. They are compiled by clang-15 to PTX (and by ptxas, where that is) and to gfx90a,
+by clang-15 to LLVM IR for gfx1100, and by ocloc for DG2 and PVC. Fails where a tool is missing, a
+program does not compile, a tile or matrix program spills registers, or the instructions are not
+there that the program exists for.
 """
 
+import concurrent.futures
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -17,12 +21,14 @@ import sys
 import tempfile
 
 build = pathlib.Path(sys.argv[1]).resolve()
-kernels = pathlib.Path(__file__).resolve().parent.parent.parent / "cl_kernels"
-library = pathlib.Path("/usr/lib/clc/nvptx64--nvidiacl.bc")
-clang, ptxas = shutil.which("clang-15"), shutil.which("ptxas")
-if not clang or not library.exists():
-    print("skipped: clang-15 and libclc-15 are not installed")
-    sys.exit(77)
+root = pathlib.Path(__file__).resolve().parent.parent.parent
+kernels = root / "cl_kernels"
+nvidia_library = pathlib.Path("/usr/lib/clc/nvptx64--nvidiacl.bc")
+amd_library = pathlib.Path("/usr/lib/clc/amdgcn--amdhsa.bc")
+clang, ptxas, ocloc = (shutil.which(tool) for tool in ("clang-15", "ptxas", "ocloc"))
+if not clang or not ocloc or not nvidia_library.exists() or not amd_library.exists():
+    print("a tool chain is missing: apt install clang-15 libclc-15 intel-opencl-icd")
+    sys.exit(1)
 
 RECORD = {
     "name": "a GPU that is not here",
@@ -47,53 +53,184 @@ RECORD = {
     "fp64": True,
     "unified_memory": False,
     "quirks": [],
-    "probes": {"basic": "proven", "local": "proven", "half": "proven", "vector16": "proven"},
 }
-COMMON = [clang, "-x", "cl", f"-I{kernels}", "-Xclang", "-finclude-default-header", "-O3", "-S"]
-NVIDIA = ["-cl-std=CL1.2", "-target", "nvptx64-nvidia-nvcl", "-nogpulib"]
-CPU = ("-target-cpu", "sm_80", "-target-feature", "+ptx75", "-mlink-builtin-bitcode", library)
-for flag in CPU:
-    NVIDIA += ["-Xclang", str(flag)]
-AMD = ["-cl-std=CL2.0", "-target", "amdgcn-amd-amdhsa", "-mcpu=gfx90a", "-nogpulib"]
+PROVEN = ("basic", "local", "half")
+CLANG = [clang, "-x", "cl", f"-I{kernels}", "-Xclang", "-finclude-default-header", "-O3", "-S"]
+CLANG += ["-nogpulib", "-DQN_HAS_FMA=1"]
+LINK = ["-Xclang", "-mlink-builtin-bitcode", "-Xclang"]
+PTX = ["-cl-std=CL1.2", "-target", "nvptx64-nvidia-nvcl", *LINK, str(nvidia_library)]
+for flag in ("-target-cpu", "sm_80", "-target-feature", "+ptx75"):
+    PTX += ["-Xclang", flag]
+AMDGCN = ["-cl-std=CL2.0", "-target", "amdgcn-amd-amdhsa", *LINK, str(amd_library)]
 
 
-def programs(folder, *flags):
+def run(command, **more):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
+    return done.returncode, done.stdout + done.stderr
+
+
+def numbers(pattern, text):
+    return [int(n) for n in re.findall(pattern, text)]
+
+
+# Each compiler: (program, folder to write in) -> (error or "", assembly, spills, registers).
+
+
+def nvidia(program, folder):
+    out = folder / "out.ptx"
+    code, said = run([*CLANG, *PTX, *program[1:], kernels / program[0], "-o", out])
+    if code != 0 or not ptxas:
+        return (said if code else ""), out.read_text() if code == 0 else "", 0, 0
+    code, said = run([ptxas, "-arch=sm_80", "-v", out, "-o", os.devnull])
+    spills = sum(numbers(r"(\d+) bytes spill stores", said))
+    return (said if code else ""), out.read_text(), spills, max(numbers(r"Used (\d+) reg", said))
+
+
+def amd(program, folder, chip="gfx90a"):
+    out = folder / "out.s"
+    more = ["-emit-llvm"] if chip == "gfx1100" else []  # LLVM 15 cannot assemble its WMMA
+    command = [*CLANG, *AMDGCN, f"-mcpu={chip}", *more, *program[1:], kernels / program[0]]
+    code, said = run([*command, "-o", out])
+    if code != 0:
+        return said, "", 0, 0
+    text = out.read_text()
+    spills = sum(numbers(r"\.vgpr_spill_count: (\d+)", text))
+    return "", text, spills, max(numbers(r"\.vgpr_count: +(\d+)", text), default=0)
+
+
+def amd_wmma(program, folder):
+    return amd(program, folder, "gfx1100")
+
+
+def intel(program, folder, chip="dg2"):
+    options = " ".join(["-cl-std=CL1.2", "-DQN_HAS_FMA=1", f"-I{kernels}", *program[1:]])
+    command = [ocloc, "compile", "-file", kernels / program[0], "-device", chip]
+    command += ["-options", options, "-output", "out", "-output_no_suffix", "-out_dir", folder]
+    code, said = run(command, cwd=folder)
+    if code != 0 or "Build succeeded" not in said:
+        return said or "no output", "", 0, 0
+    text = ""
+    if "matrix" in program[0]:  # ocloc finds its disassembler by a name that Debian leaves out
+        for library in pathlib.Path("/usr/lib/x86_64-linux-gnu").glob("libiga64.so.1"):
+            (folder / "libiga64.so").symlink_to(library)
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(folder)}
+        command = [ocloc, "disasm", "-file", folder / "out", "-device", chip]
+        run([*command, "-dump", folder / "dump"], cwd=folder, env=environment)
+        text = "".join(path.read_text() for path in folder.glob("dump/*.asm"))
+    return "", text, sum(numbers(r"spilled around (\d+)", said)), 0
+
+
+def intel_16(program, folder):
+    return intel(program, folder, "pvc")
+
+
+# The probes that hold, the units of matrix_unit.clh with their compiler, and what must be seen.
+VENDORS = {
+    "NVIDIA": (["shuffle_ptx", "matrix_ptx"], nvidia, {"PTX": (1, nvidia)}),
+    "AMD": (["shuffle_amd", "matrix_mfma"], amd, {"MFMA": (4, amd), "WMMA": (5, amd_wmma)}),
+    "Intel": (
+        ["shuffle_intel", "matrix_dpas8"],
+        intel,
+        {"DPAS8": (2, intel), "DPAS16": (3, intel_16)},
+    ),
+}
+SEEN = {
+    "PTX": ["mma.sync.aligned.m16n8k16", "ldmatrix.sync", "cp.async.cg.shared.global"],
+    "MFMA": ["v_mfma_f32_16x16x16"],
+    "WMMA": ["llvm.amdgcn.wmma.f32.16x16x16"],
+    "DPAS8": ["dpas.8x8"],
+    "DPAS16": ["dpas.8x8"],
+    "NVIDIA rows": ["shfl.sync.bfly", "ld.global.v4"],
+    "AMD rows": ["ds_swizzle_b32", "global_load_dwordx4"],
+}
+EPILOGUE = "-DQN_FROM_C=0 -DQN_BIAS=1 -DQN_PRE=0 -DQN_ACT=1"
+LAYOUTS = ["-DQN_A_TURNED=0 -DQN_B_TURNED=0", "-DQN_A_TURNED=0 -DQN_B_TURNED=1"]
+LAYOUTS += ["-DQN_A_TURNED=1 -DQN_B_TURNED=0"]
+
+
+def planned(folder, probes, *flags):
     record, text = folder / "record.json", folder / "text.txt"
-    record.write_text(json.dumps(RECORD))
+    probes = {name: "proven" for name in (*PROVEN, *probes)}
+    record.write_text(json.dumps({**RECORD, "probes": probes}))
     text.write_text("the stone turns, the grain is flour; " * 200)
     command = [build / "quernel", "plan", "--text", text, "--device-record", record, "--json"]
     out = subprocess.run([*command, *flags], check=True, capture_output=True, text=True).stdout
     return set(json.loads(out)["programs"])
 
 
-def compiles(folder, program, vendor, flags):
-    name, *options = program.split()
-    out = folder / "out.s"
-    command = [*COMMON, *flags, "-DQN_HAS_FMA=1", *options, kernels / name, "-o", out]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode == 0 and vendor == "NVIDIA" and ptxas:
-        check = [ptxas, "-arch=sm_80", "-v", out, "-o", "/dev/null"]
-        done = subprocess.run(check, capture_output=True, text=True)
-        spilled = sum(int(n) for n in re.findall(r"(\d+) bytes spill stores", done.stderr))
-        if spilled and "tile" in name:
-            print(f"FAILED {vendor}: {program}: {spilled} bytes spilled")
-            return False
-    if done.returncode != 0:
-        print(f"FAILED {vendor}: {program}\n{done.stderr[:2000]}")
-    return done.returncode == 0
+def tiles():
+    """Every setting of matmul's tile variant, and attention at the usual sizes of heads."""
+    source = (root / "engine/ops/matmul.c").read_text()
+    shapes = re.findall(r'"(-DQN_TM=[^"]*)"', source)
+    assert len(shapes) >= 4
+    for shape in shapes:
+        for layout in LAYOUTS:
+            yield f"matmul.tile.cl {layout} {EPILOGUE} {shape}"
+    for head in (64, 128, 256):
+        yield f"attention.tile.cl -DQN_D={head} -DQN_E={head} -DQN_CAP=0 -DQN_SLOTS=0"
 
 
-with tempfile.TemporaryDirectory() as name:
-    folder = pathlib.Path(name)
-    found = programs(folder, "--arch", "gpt2", "--dropout", "0.1")
-    found |= programs(folder, "--arch", "llama", "--kv-heads", "2", "--untied")
-    assert any(program.startswith("matmul.tile.cl") for program in found)
-    assert not any(".wide.cl" in program for program in found)
-    good = [
-        compiles(folder, program, vendor, flags)
-        for program in sorted(found)
-        for vendor, flags in (("NVIDIA", NVIDIA), ("AMD", AMD))
-    ]
-with_ptxas = " with ptxas" if ptxas else ""
-print(f"{len(found)} programs, NVIDIA{with_ptxas} and AMD: {good.count(False)} failed")
-sys.exit(0 if all(good) else 1)
+def matrices(name, unit):
+    """Every setting of a matrix unit, its probe and its peak."""
+    source = (root / "engine/ops/matmul_units.c").read_text()
+    rows = re.findall(r'\{"\w+",\s*\{[^}]*?(1 << [^}]*)\},\s*"(-DQN_TM=[^"]*)"', source)
+    assert len(rows) == 5
+    shapes = [shape for units, shape in rows if f"1 << {name}" in units.split(" | ")]
+    assert shapes
+    for kind in (1, 2):
+        for layout in LAYOUTS:
+            for shape in shapes:
+                yield f"matmul.matrix.cl -DQN_UNIT={unit} -DQN_T={kind} {layout} {EPILOGUE} {shape}"
+            yield f"probe_matrix_{name.lower()}.cl -DQN_T={kind} {layout}"
+        yield f"peak_matrix.cl -DQN_UNIT={unit} -DQN_T={kind}"
+
+
+def jobs(folder):
+    for vendor, (probes, compiler, units) in VENDORS.items():
+        found = planned(folder, probes, "--arch", "gpt2", "--dropout", "0.1")
+        found |= planned(folder, probes, "--arch", "llama", "--kv-heads", "2", "--untied")
+        assert any(program.startswith("matmul.tile.cl") for program in found)
+        assert not any(".wide.cl" in program for program in found)
+        for program in sorted(found | set(tiles())):
+            rows = program.startswith(("layer_norm.tile.cl", "rms_norm.tile.cl"))
+            yield vendor, compiler, program, SEEN.get(f"{vendor} rows", []) if rows else []
+        for name, (unit, unit_compiler) in units.items():
+            for program in matrices(name, unit):
+                seen = [SEEN[name][0]] if program.startswith("peak") else SEEN[name]
+                yield f"{vendor} {name}", unit_compiler, program, seen
+
+
+def judge(job):
+    vendor, compiler, program, seen = job
+    with tempfile.TemporaryDirectory() as name:
+        error, text, spills, registers = compiler(program.split(), pathlib.Path(name))
+    hot = ".tile.cl" in program or ".matrix.cl" in program
+    missing = [word for word in seen if word not in text]
+    if not error and spills and hot:
+        error = f"{spills} spilled"
+    if not error and missing:
+        error = f"without {', '.join(missing)}"
+    return vendor, program, error, registers
+
+
+def main():
+    failed, most, count = 0, {}, {}
+    with tempfile.TemporaryDirectory() as name:
+        todo = list(jobs(pathlib.Path(name)))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for vendor, program, error, registers in pool.map(judge, todo):
+            count[vendor] = count.get(vendor, 0) + 1
+            if registers >= most.get(vendor, (0, ""))[0]:
+                most[vendor] = (registers, program)
+            if error:
+                failed += 1
+                print(f"FAILED {vendor}: {program}\n{error[:1500]}")
+    for vendor, programs in count.items():
+        registers, program = most[vendor]
+        most_text = f", at most {registers} registers ({program})" if registers else ""
+        print(f"{vendor}: {programs} programs{most_text}")
+    print(f"{failed} failed; ptxas {'ran' if ptxas else 'is not here'}")
+    return 1 if failed else 0
+
+
+sys.exit(main())
