@@ -2,9 +2,11 @@
 
 #include "base/check.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +96,29 @@ qn_status qn__file_replace(const char *path, const void *bytes, size_t count)
     qn_status status = qn__sync_folder(dirname(copy));
     free(copy);
     return status;
+}
+
+/* The process that was writing "name.tmp-123"; 0: no such name. */
+static pid_t writer_of(const char *name)
+{
+    const char *at = strrchr(name, '.');
+    if (!at || at == name || strncmp(at, ".tmp-", 5) != 0 || strlen(at) > 5 + 9) return 0;
+    pid_t process = 0;
+    for (at += 5; *at >= '0' && *at <= '9'; at++) process = process * 10 + (*at - '0');
+    return *at == 0 ? process : 0;
+}
+
+void qn__folder_sweep(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        pid_t process = writer_of(entry->d_name);
+        bool lives =
+            process > 0 && process != getpid() && (kill(process, 0) == 0 || errno == EPERM);
+        if (process > 0 && !lives) unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    closedir(dir);
 }
 
 qn_status qn__map_open(const char *path, qn_map *map)

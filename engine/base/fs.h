@@ -14,6 +14,10 @@ qn_status qn__file_read(const char *path, char **text, size_t *bytes) QN_MUST_US
  * failure the old file is whole and the temporary one is gone. */
 qn_status qn__file_replace(const char *path, const void *bytes, size_t count) QN_MUST_USE;
 
+/* Remove what writers that were killed have left in a folder: files named "*.tmp-<process>" of
+ * processes that are no more. What cannot be removed stays. */
+void qn__folder_sweep(const char *folder);
+
 /* A read-only map of a file. An empty file maps to data == NULL, bytes == 0. */
 typedef struct qn_map {
     const uint8_t *data;

@@ -143,6 +143,7 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     qn__start_close(&t->start);
     if (!*o->out) return QN_OK;
     QN_TRY(qn__make_folders(o->out));
+    qn__folder_sweep(o->out);
     t->tokenizer_path = qn__path_join(o->out, "tokenizer.json");
     if (o->resume) QN_TRY(qn__trainer_resume(t));
     return qn__skips_cut(o->out, t->step);

@@ -98,7 +98,7 @@ def check(out, what):
     if lines(out)[:4] != lines(root / "start"):
         raise SystemExit(f"QN_SEED={seed}: {what}: steps 1 to 4 were done again: a checkpoint lost")
     left = [p for p in out.rglob("*") if ".tmp" in p.name or p.name.endswith(".old")]
-    if [p for p in left if p.is_dir()]:
+    if left:
         raise SystemExit(f"QN_SEED={seed}: {what}: left behind: {left}")
 
 

@@ -60,6 +60,8 @@ static void drop(outcome *o)
     free(o->moments.data);
 }
 
+#define BASE "base" /* a model made in the run's folder */
+
 /* 256 tokens: logits are the largest activation. */
 static const keys bases[] = {
     {.row = {{"arch", "gpt2"}, {"tokenizer", "bytes"}}},
@@ -74,20 +76,36 @@ static const keys bases[] = {
              {"heads", "4"},
              {"kv_heads", "2"},
              {"micro_batch", "1"}}},
+    {.row = {{"model", BASE}, {"tokenizer", BASE}, {"lora_rank", "4"}, {"lora_dropout", "0.1"}}},
 };
 
 enum { BASES = sizeof bases / sizeof bases[0] };
+
+/* A model to be adapted, where the base needs one; *base then says where it is. */
+static void make_model(const tiny_run *run, keys *base)
+{
+    static char path[4096];
+    if (strcmp(base->row[0][1], BASE) != 0) return;
+    const keys model = {.row = {{"arch", "llama"}, {"tokenizer", "bytes"}}};
+    qn_trainer *t = trainer_make(run, BASE, &model);
+    assert_ok(qn_trainer_save(t));
+    qn_trainer_destroy(&t);
+    snprintf(path, sizeof path, "%s", path_in(run->root, BASE));
+    base->row[0][1] = base->row[1][1] = path;
+}
 
 /* Each base with each way; the first `less` ways must take less memory than without. */
 static void check_ways(const keys *ways, int count, int less)
 {
     for (int b = 0; b < BASES; b++) {
         tiny_run run = run_make();
-        outcome want = run_with(&run, &bases[b], NULL);
+        keys base = bases[b];
+        make_model(&run, &base);
+        outcome want = run_with(&run, &base, NULL);
         for (int w = 0; w < count; w++) {
             char what[128];
             snprintf(what, sizeof what, "base %d, %s=%s", b, ways[w].row[0][0], ways[w].row[0][1]);
-            outcome got = run_with(&run, &bases[b], &ways[w]);
+            outcome got = run_with(&run, &base, &ways[w]);
             check(&want, &got, what);
             print_message("%-28s %8llu bytes, %8llu without\n", what, (unsigned long long)got.used,
                           (unsigned long long)want.used);

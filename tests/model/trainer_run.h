@@ -77,12 +77,14 @@ static inline void read_tensor(const qn_trainer *t, const char *prefix, const ch
     free(values);
 }
 
-/* All weights, or with moments true all moments. */
+/* All that is trained, or with moments true all moments. */
 static inline bytes state_bytes(const qn_trainer *t, bool moments)
 {
     bytes all = {0};
     qn_weight weight;
-    for (int cursor = 0; qn__weight_next(&t->training->config, &cursor, &weight);) {
+    const qn_training *training = t->training;
+    for (int cursor = 0;
+         qn__trainable_next(&training->config, &training->lora, &cursor, &weight);) {
         if (!moments) read_tensor(t, "", weight.name, &all);
         if (moments) read_tensor(t, "m.", weight.name, &all);
         if (moments) read_tensor(t, "v.", weight.name, &all);

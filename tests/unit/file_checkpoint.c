@@ -2,6 +2,7 @@
  * or a kill at every single system call of a save. */
 #include "file_run.h"
 
+#include "base/fs.h"
 #include "file/writer.h"
 
 #include <errno.h>
@@ -207,6 +208,35 @@ static void best_is_kept(void **state)
     folder_drop(run);
 }
 
+/* Files that killed writers left, by the process in their names; nothing else is touched. */
+static void sweeping(void **state)
+{
+    (void)state;
+    char *run = folder_make(), mine[64], parents[64];
+    snprintf(mine, sizeof mine, "config.json.tmp-%ld", (long)getpid());
+    snprintf(parents, sizeof parents, "model.safetensors.tmp-%ld", (long)getppid());
+    const struct {
+        const char *name;
+        bool stays;
+    } files[] = {{"model.safetensors", true},
+                 {"model.safetensors.tmp-999999999", false},
+                 {mine, false},
+                 {parents, true},
+                 {"notes.tmp-12x", true},
+                 {"notes.tmp", true},
+                 {".tmp-999999999", true},
+                 {"tmp-999999999", true},
+                 {"a.tmp-9999999999", true}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        file_write(path_in(run, files[i].name), "x", 1);
+    qn__folder_sweep(run);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if ((access(path_in(run, files[i].name), F_OK) == 0) != files[i].stays)
+            fail_msg("%s %s", files[i].name, files[i].stays ? "is gone" : "is still there");
+    qn__folder_sweep(path_in(run, "no such folder"));
+    folder_drop(run);
+}
+
 static void only_damaged(void **state)
 {
     (void)state;
@@ -367,11 +397,12 @@ static void fail_at_every_call(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),    cmocka_unit_test(two_ranks),
-        cmocka_unit_test(truncation),    cmocka_unit_test(bit_flips),
-        cmocka_unit_test(named_damage),  cmocka_unit_test(leftovers),
-        cmocka_unit_test(best_is_kept),  cmocka_unit_test(only_damaged),
-        cmocka_unit_test(hostile_names), cmocka_unit_test(fail_at_every_call),
+        cmocka_unit_test(round_trip),         cmocka_unit_test(two_ranks),
+        cmocka_unit_test(truncation),         cmocka_unit_test(bit_flips),
+        cmocka_unit_test(named_damage),       cmocka_unit_test(leftovers),
+        cmocka_unit_test(best_is_kept),       cmocka_unit_test(sweeping),
+        cmocka_unit_test(only_damaged),       cmocka_unit_test(hostile_names),
+        cmocka_unit_test(fail_at_every_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
