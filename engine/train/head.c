@@ -17,7 +17,7 @@ qn_status qn__head_parse(const char *text, int64_t *chunk)
     return QN_OK;
 }
 
-int64_t qn__head_rows(int64_t chunk, int64_t rows, int64_t vocab)
+int64_t qn__head_rows(int64_t chunk, int64_t rows, int64_t vocab, qn_dtype type)
 {
     const int64_t most = (256 << 20) / 4;
     if (chunk < 0) {
@@ -25,6 +25,7 @@ int64_t qn__head_rows(int64_t chunk, int64_t rows, int64_t vocab)
         if (vocab > 0 && rows > most / vocab) chunk = most / vocab / 64 * 64;
         if (chunk < 64) chunk = 64;
     }
+    if (type != QN_F32) chunk = (chunk + 63) / 64 * 64;
     return chunk <= 0 || chunk > rows ? rows : chunk;
 }
 

@@ -7,8 +7,9 @@
 /* "auto" is -1. */
 qn_status qn__head_parse(const char *text, int64_t *chunk) QN_MUST_USE;
 /* Rows of logits at a time, in [1, rows]. chunk: as asked; 0: all; below 0: all while logits take
- * at most 256 MiB, else the most that do, a multiple of 64. */
-int64_t qn__head_rows(int64_t chunk, int64_t rows, int64_t vocab);
+ * at most 256 MiB, else the most that do. Products of 16-bit elements take several rows a step of
+ * a sum: there, and where it chooses, a multiple of 64, so that parts end where steps do. */
+int64_t qn__head_rows(int64_t chunk, int64_t rows, int64_t vocab, qn_dtype type);
 
 /* Build the network, its losses into "train.loss" from "train.targets", and, when asked, the whole
  * backward pass from "train.seed". With chunk < rows the logits of so many rows live at a time:

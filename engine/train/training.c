@@ -242,7 +242,7 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->offload = options->offload;
     t->tune = options->tune;
     t->tune_seconds = options->tune_seconds;
-    t->head_chunk = qn__head_rows(options->head_chunk, t->rows, config->vocab);
+    t->head_chunk = qn__head_rows(options->head_chunk, t->rows, config->vocab, options->type);
     qn_status status = t->rows < INT32_MAX / 4
                            ? qn__store_create(device, caps, &t->store)
                            : qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");

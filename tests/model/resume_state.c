@@ -1,5 +1,5 @@
 /* What a checkpoint gives back, item by item: weights, moments, random numbers, data position, sum
- * orders, outlier windows, what was best. */
+ * orders, loss scale, outlier windows, what was best. */
 #include "model/trainer_run.h"
 
 #include "file/checkpoint.h"
@@ -119,6 +119,35 @@ static void sum_orders(void **state)
     json_decref(saved);
 }
 
+/* The loss scale of f16 after an overflow, and its count of clean steps. */
+static void loss_scale(void **state)
+{
+    const pair *p = *state;
+    const keys f16 = {.row = {{"precision", "f16"}}},
+               on = {.row = {{"precision", "f16"}, {"resume", "true"}}};
+    qn_step_info a = {.size = sizeof a}, b = a;
+    qn_trainer *one = trainer_make(&p->run, "f16", &f16), *other;
+    assert_true(one->loss_scale.scale == 65536);
+    one->loss_scale.scale = 0x1p100; /* as if it had grown that far */
+    assert_ok(qn_trainer_step(one, &a));
+    assert_non_null(a.skipped);
+    assert_int_equal(one->updates, 0);
+    assert_true(one->loss_scale.scale == 0x1p99);
+    one->loss_scale.scale = 1024;
+    assert_ok(qn_trainer_step(one, &a));
+    assert_int_equal(one->updates, 1);
+    assert_ok(qn_trainer_save(one));
+    other = trainer_make(&p->run, "f16", &on);
+    assert_true(other->loss_scale.scale == 1024 && other->loss_scale.clean == 1);
+    assert_int_equal(other->updates, 1);
+    assert_ok(qn_trainer_step(one, &a));
+    assert_ok(qn_trainer_step(other, &b));
+    assert_true(a.loss == b.loss && a.grad_norm == b.grad_norm && a.loss_scale == b.loss_scale);
+    assert_same_state(one, other);
+    qn_trainer_destroy(&one);
+    qn_trainer_destroy(&other);
+}
+
 /* Another split of the batch adds in another order: allowed, and said. */
 static void other_micro_batch(void **state)
 {
@@ -151,9 +180,12 @@ static void other_run(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(weights_and_moments), cmocka_unit_test(counters),
-        cmocka_unit_test(next_step),           cmocka_unit_test(sum_orders),
-        cmocka_unit_test(other_micro_batch),   cmocka_unit_test(other_run)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(weights_and_moments),
+                                       cmocka_unit_test(counters),
+                                       cmocka_unit_test(next_step),
+                                       cmocka_unit_test(sum_orders),
+                                       cmocka_unit_test(loss_scale),
+                                       cmocka_unit_test(other_micro_batch),
+                                       cmocka_unit_test(other_run)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

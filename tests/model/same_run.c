@@ -70,6 +70,13 @@ static const keys bases[] = {
              {"dropout", "0"},
              {"micro_batch", "8"},
              {"no_bias", "true"}}},
+    {.row =
+         {{"arch", "gpt2"}, {"tokenizer", "bytes"}, {"precision", "bf16"}, {"micro_batch", "8"}}},
+    {.row = {{"arch", "llama"},
+             {"tokenizer", "bytes"},
+             {"precision", "f16"},
+             {"dropout", "0"},
+             {"micro_batch", "8"}}},
     {.row = {{"arch", "llama"}, {"tokenizer", "bytes"}, {"untied", "true"}, {"dropout", "0"}}},
     {.row = {{"arch", "llama"},
              {"tokenizer", "bytes"},
