@@ -52,12 +52,14 @@ head -n 1 "$work/stories.txt"
 
 if [ -f "$work/model/model.safetensors" ] && [ -f "$work/model/done" ]; then
     say "the model is trained already (--fresh trains a new one)"
-    echo "curve: $work/model/loss.svg"
+    echo "curve:  $work/model/loss.svg"
+    echo "report: $work/model/report.html"
 else
     say "training: Ctrl-C saves and stops; run me again to go on"
     $build/quernel train --text "$work/stories.txt" --tokenizer bpe:2048 --arch llama --layers 3 \
         --heads 4 --embed 128 --context 160 --batch 12 --steps $steps --lr 4e-3 --warmup 100 \
-        --val-fraction 0.02 --eval-every 500 --save-every 500 --out "$work/model" --resume
+        --val-fraction 0.02 --eval-every 500 --save-every 500 --sample-prompt "Once upon a time" \
+        --out "$work/model" --resume
     : >"$work/model/done"
 fi
 

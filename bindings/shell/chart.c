@@ -35,14 +35,14 @@ static int least(int a, int b)
 }
 
 /* One sum that moves along: what enters is added, what leaves is taken off. At the start, where the
- * curve is steep, as many on both sides; at the end, where it is not, as many as there are. */
+ * curve is steep, over a quarter of what lies before; at the end over as many as there are. */
 bool qn__points_smooth(const qn_points *points, qn_points *smooth)
 {
     int n = points->count, from = 0, to = 0; /* the sum is of [from, to) */
     long double sum = 0;                     /* of values that go again, it must not keep a trace */
     smooth->count = 0;
     for (int i = 0; i < n; i++) {
-        int side = least(n / 50, i);
+        int side = least(n / 50, i / 4);
         while (to < n && to < i + side + 1) sum += (long double)points->y[to++];
         while (from < i - side) sum -= (long double)points->y[from++];
         if (!qn__points_add(smooth, points->x[i], (double)(sum / (to - from)))) return false;

@@ -26,12 +26,13 @@ static void forget(seen *s)
     for (int i = 0; i < STEPS; i++) free(s->sample[i]);
 }
 
-static qn_trainer *run(const tiny_run *r, const char *out, const char *arch, const char *tokens,
-                       seen *s)
+static qn_trainer *run(const tiny_run *r, const char *out, const char *const model[2],
+                       const char *tokens, seen *s)
 {
     const keys own = {{{"steps", "12"},
                        {"eval_every", "4"},
-                       {"arch", arch},
+                       {"arch", model[0]},
+                       {"precision", model[1]},
                        {"sample_tokens", tokens},
                        {"sample_prompt", "grain "},
                        {"sample_temperature", "0"}}};
@@ -71,12 +72,12 @@ static char *write_again(const tiny_run *r, const char *out, const char *prompt,
 static void same_bits(void **state)
 {
     (void)state;
-    static const char *const arches[] = {"gpt2", "llama"};
+    static const char *const models[][2] = {{"gpt2", "f32"}, {"llama", "f32"}, {"gpt2", "bf16"}};
     tiny_run r = run_make();
-    for (int a = 0; a < 2; a++) {
+    for (int a = 0; a < 3; a++) {
         seen with, without;
-        qn_trainer *one = run(&r, "with", arches[a], "9", &with);
-        qn_trainer *other = run(&r, "without", arches[a], "0", &without);
+        qn_trainer *one = run(&r, "with", models[a], "9", &with);
+        qn_trainer *other = run(&r, "without", models[a], "0", &without);
         assert_memory_equal(with.loss, without.loss, sizeof with.loss);
         assert_memory_equal(with.norm, without.norm, sizeof with.norm);
         assert_same_state(one, other);
@@ -106,7 +107,7 @@ static void memory(void **state)
     (void)state;
     tiny_run r = run_make();
     seen s;
-    qn_trainer *t = run(&r, "with", "gpt2", "9", &s);
+    qn_trainer *t = run(&r, "with", (const char *const[]){"gpt2", "f32"}, "9", &s);
     assert_true(s.device_bytes == qn__training_bytes(t->training));
     assert_ptr_equal(t->training->writer->store, t->training->store);
     forget(&s);
