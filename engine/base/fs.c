@@ -168,6 +168,17 @@ bool qn__is_file(const char *path)
     return S_ISREG(mode_of(path));
 }
 
+/* A folder that was just made must last, or a power cut takes it with all it holds. Some file
+ * systems cannot: then making it is all there is. */
+static void sync_parent(const char *path)
+{
+    char *copy = strdup(path);
+    int error = errno;
+    if (copy) (void)!qn__sync_folder(dirname(copy));
+    free(copy);
+    errno = error;
+}
+
 qn_status qn__make_folders(const char *path)
 {
     char *copy = strdup(path);
@@ -177,7 +188,9 @@ qn_status qn__make_folders(const char *path)
         if (*at != '/' && *at != 0) continue;
         char saved = *at;
         *at = 0;
-        good = mkdir(copy, 0777) == 0 || errno == EEXIST;
+        bool made = mkdir(copy, 0777) == 0;
+        good = made || errno == EEXIST;
+        if (made) sync_parent(copy);
         *at = saved;
         if (saved == 0) break;
     }
