@@ -365,6 +365,16 @@ static void mark_written(void *user, int id, bool write)
     if (write && index >= 0) plan->store->tensors[index].version++;
 }
 
+/* A derived tensor that a node writes together with its source is up to date (AdamW's copy). */
+static void mark_fresh(void *user, int id, bool write)
+{
+    qn_plan *plan = user;
+    int index = plan->graph->tensors[id]->store;
+    if (!write || index < 0 || plan->store->tensors[index].source < 0) return;
+    qn_store_tensor *derived = &plan->store->tensors[index];
+    derived->source_version = plan->store->tensors[derived->source].version;
+}
+
 static qn_status run_step(qn_plan *plan, qn_step *step)
 {
     if (step->node.op == QN_OP_COMM) return qn__step_communicate(plan, step);
@@ -397,6 +407,7 @@ qn_status qn_plan_run(qn_plan *plan, qn_plan_part part, int64_t rows, int slot)
         }
         step->runs++;
         qn__node_each(&step->node, mark_written, plan);
+        qn__node_each(&step->node, mark_fresh, plan);
     }
     if (plan->transfers) QN_TRY(qn__compute_after_transfers(plan->store->device));
     return qn__device_flush(plan->store->device);

@@ -13,7 +13,7 @@ typedef enum qn_op_id {
     QN_OP_COUNT
 } qn_op_id;
 
-enum { QN_OP_MAX_IN = 6, QN_OP_MAX_OUT = 4, QN_OP_MAX_ATTR = 6 };
+enum { QN_OP_MAX_IN = 8, QN_OP_MAX_OUT = 4, QN_OP_MAX_ATTR = 6 };
 
 typedef enum qn_gradient { QN_GRAD_KERNEL, QN_GRAD_GRAPH, QN_GRAD_NONE } qn_gradient;
 

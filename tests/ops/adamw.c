@@ -17,6 +17,12 @@ const op_cases cases_adamw = {
         },
     .device =
         (const char *const[]){
+            "adamw : p=f32[{n:1,61,4097}] g=f32[{n}] m=f32[{n}] v=f32[{n}] hyper=f32[8] "
+            "copy={f16,bf16}[{n}]",
+            "adamw stream=3 first={0,5,4294967290} : p={f32,bf16}[{n:61,4097}] g=f32[{n}] "
+            "m=bf16[{n}] v=bf16[{n}] hyper=f32[8] rng=i32[4]",
+            "adamw stream=3 : p=bf16[{n:61,4097}] g=f32[{n}] m=f32[{n}] v=f32[{n}] hyper=f32[8] "
+            "g2=f32[{n}] rng=i32[4]",
             "adamw decay={0,1} : p=f32[{n:0,1,61,4095,4096,4097}] g=f32[{n}] m=f32[{n}]"
             " v=f32[{n}] hyper=f32[8]",
             "adamw : p=f32[{n:0,1,61,4096,4097}] g=f32[{n}] m=f32[{n}] v=f32[{n}] hyper=f32[8]"
@@ -37,6 +43,11 @@ const op_cases cases_adamw = {
             "adamw : p=f32[4] g=f32[5] m=f32[4] v=f32[4] hyper=f32[8]",
             "adamw : p=f32[4] g=f32[4] m=f32[4] v=f32[4] hyper=f32[7]",
             "adamw : p=f32[4] g=f32[4] m=f32[4] v=f32[4]",
+            "adamw : p=bf16[4] g=f32[4] m=f32[4] v=f32[4] hyper=f32[8]",
+            "adamw : p=f16[4] g=f32[4] m=f32[4] v=f32[4] hyper=f32[8] rng=i32[4]",
+            "adamw : p=f32[4] g=f32[4] m=bf16[4] v=f32[4] hyper=f32[8] rng=i32[4]",
+            "adamw : p=f32[4] g=f32[4] m=f32[4] v=f32[4] hyper=f32[8] copy=f32[4]",
+            "adamw : p=f32[4] g=f32[4] m=f32[4] v=f32[4] hyper=f32[8] copy=bf16[5]",
             NULL,
         },
     .fwd = {.each = 1e-6, .absolute = 3e-7},

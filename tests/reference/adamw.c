@@ -18,5 +18,6 @@ void ref_adamw_fwd(const ref_call *call)
         if (call->out[0]) call->out[0]->d[i] = p->d[i] - lr * step;
         if (call->out[1]) call->out[1]->d[i] = m_next;
         if (call->out[2]) call->out[2]->d[i] = v_next;
+        if (call->out[3]) call->out[3]->d[i] = p->d[i] - lr * step;
     }
 }

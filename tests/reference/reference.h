@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-enum { REF_RANK = 4, REF_IN = 6, REF_OUT = 4, REF_ATTR = 6 };
+enum { REF_RANK = 4, REF_IN = 8, REF_OUT = 4, REF_ATTR = 6 };
 
 typedef struct ref_tensor {
     int rank;
