@@ -93,6 +93,11 @@ qn_status qn__arenas_place(qn_arenas *arenas, uint64_t bytes, uint64_t limit, in
 qn_buffer *qn__store_buffer(const qn_store *store, const qn_store_tensor *tensor);
 /* Make step and scratch memory as large as asked by all plans so far. */
 qn_status qn__store_share(qn_store *store) QN_MUST_USE;
+/* A whole tensor of f32, f16 or bf16 from or to `count` floats: rounded to nearest, or exact. */
+qn_status qn__store_write_floats(qn_store *store, const char *name, const float *values,
+                                 int64_t count) QN_MUST_USE;
+qn_status qn__store_read_floats(qn_store *store, const char *name, float *values,
+                                int64_t count) QN_MUST_USE;
 /* Part of a tensor, in bytes. */
 qn_status qn__store_write_part(qn_store *store, int index, uint64_t offset, const void *data,
                                uint64_t bytes) QN_MUST_USE;

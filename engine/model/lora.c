@@ -197,7 +197,7 @@ qn_status qn__lora_init(qn_store *store, const qn_model_config *config, const qn
         qn_rng rng = {.seed = seed, .stream = UINT64_C(0x4C6F524100000000) + stream};
         for (size_t i = 0; a && i < count; i++)
             values[i] = (float)(bound * (2 * (double)qn__rng_uniform(&rng) - 1));
-        qn_status status = qn_store_write(store, weight.name, values, count * sizeof *values);
+        qn_status status = qn__store_write_floats(store, weight.name, values, (int64_t)count);
         free(values);
         QN_TRY(status);
     }

@@ -16,7 +16,7 @@ qn_status qn__model_create(qn_device *device, const qn_model_config *config, qn_
     m->device = device;
     m->config = *config;
     qn_status status = qn_store_create(device, &m->store);
-    if (status == QN_OK) status = qn__weights_declare(m->store, config);
+    if (status == QN_OK) status = qn__weights_declare(m->store, config, QN_F32);
     if (status == QN_OK) status = qn_store_allocate(m->store);
     if (status == QN_OK) status = qn__rope_fill(m->store, config);
     if (status != QN_OK) qn_model_destroy(&m);
@@ -25,7 +25,7 @@ qn_status qn__model_create(qn_device *device, const qn_model_config *config, qn_
 }
 
 qn_status qn__model_over(qn_store *store, const qn_model_config *config, const qn_lora *lora,
-                         qn_model **model)
+                         qn_dtype type, qn_model **model)
 {
     qn_model *m = calloc(1, sizeof *m);
     *model = m;
@@ -35,6 +35,7 @@ qn_status qn__model_over(qn_store *store, const qn_model_config *config, const q
     m->borrows = true;
     m->config = *config;
     m->lora = *lora;
+    m->type = type;
     return QN_OK;
 }
 

@@ -9,6 +9,7 @@ struct qn_model {
     qn_store *store;
     bool borrows; /* the store is another's */
     qn_model_config config;
+    qn_dtype type;       /* of activations and the cache, as qn_network has it */
     qn_lora lora;        /* of rank above 0: the store has adapters, too */
     qn_graph *all_graph; /* logits of every token of one sequence */
     qn_plan *all_plan;
@@ -30,7 +31,7 @@ qn_status qn__model_create(qn_device *device, const qn_model_config *config,
 /* A model over a store that has its weights (qn__weights_declare), and adapters; the store must
  * outlive it. */
 qn_status qn__model_over(qn_store *store, const qn_model_config *config, const qn_lora *lora,
-                         qn_model **model) QN_MUST_USE;
+                         qn_dtype type, qn_model **model) QN_MUST_USE;
 /* Declare the cache of a session and plan for it, without touching a device: its memory then counts
  * before it is needed. */
 qn_status qn__model_plan_cache(qn_model *model) QN_MUST_USE;

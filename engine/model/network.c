@@ -38,11 +38,12 @@ qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t
     return QN_OK;
 }
 
-qn_status qn__weights_declare(qn_store *store, const qn_model_config *config)
+qn_status qn__weights_declare(qn_store *store, const qn_model_config *config, qn_dtype matrices)
 {
     qn_weight weight;
     for (int cursor = 0; qn__weight_next(config, &cursor, &weight);)
-        QN_TRY(qn_store_add(store, "weights", weight.name, QN_F32, &weight.shape));
+        QN_TRY(qn_store_add(store, "weights", weight.name,
+                            weight.shape.rank == 2 ? matrices : QN_F32, &weight.shape));
     if (qn__arch(config->arch)->learned_positions) return QN_OK;
     qn_shape shape = {.rank = 3, .dim = {config->context, qn__head_size(config) / 2, 2}};
     return qn_store_add(store, "tables", "rope", QN_F32, &shape);
@@ -68,6 +69,8 @@ qn_status qn__copies_declare(qn_store *store, const qn_model_config *config, con
             bool looked_up =
                 weight.role == QN_POSITIONS || (weight.role == QN_TOKENS && !config->tied);
             if (weight.shape.rank != 2 || looked_up) continue;
+            int master = qn__store_index(store, weight.name);
+            if (master >= 0 && store->tensors[master].desc.dtype == type) continue;
             QN_TRY(qn__store_derive(store, copy_name(name, sizeof name, weight.name, type),
                                     weight.name, packer));
         }
@@ -115,8 +118,7 @@ qn_status qn__weights_init(qn_store *store, const qn_model_config *config, uint6
         if (weight.decay) fill_normal(values, count, deviation, seed, stream);
         else
             for (int64_t i = 0; i < count; i++) values[i] = is_norm(weight.role) ? 1.0f : 0.0f;
-        qn_status status =
-            qn_store_write(store, weight.name, values, (size_t)count * sizeof *values);
+        qn_status status = qn__store_write_floats(store, weight.name, values, count);
         free(values);
         QN_TRY(status);
     }

@@ -36,8 +36,9 @@ typedef struct qn_network {
 bool qn__network_is_random(const qn_network *network);
 /* Declare what the network reads: inputs for R rows. */
 qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t rows) QN_MUST_USE;
-/* Weights, and the rotary table, in group "weights". */
-qn_status qn__weights_declare(qn_store *store, const qn_model_config *config) QN_MUST_USE;
+/* Weights, and the rotary table, in group "weights": matrices in `matrices`, vectors in f32. */
+qn_status qn__weights_declare(qn_store *store, const qn_model_config *config,
+                              qn_dtype matrices) QN_MUST_USE;
 /* For each matrix that products of this network read, its copy in `type`, which plans make again
  * when the matrix has changed: "<name>.bf16". Nothing for QN_F32. After the weights and adapters.
  */

@@ -25,7 +25,7 @@ static qn_status declare_cache(qn_model *model)
         for (int which = 0; which < 2; which++) {
             char name[32];
             snprintf(name, sizeof name, "kv.%s.%d", which ? "v" : "k", layer);
-            QN_TRY(qn_store_add(model->store, "kv", name, QN_F32, &shape));
+            QN_TRY(qn_store_add(model->store, "kv", name, model->type, &shape));
         }
     qn_shape one = {.rank = 1, .dim = {1}}, logits = {.rank = 2, .dim = {1, c->vocab}};
     QN_TRY(qn_store_add(model->store, "kv", "kv.last", QN_I32, &one));
@@ -41,7 +41,8 @@ qn_status qn__model_plan_cache(qn_model *model)
                           .prefix = "kv.in",
                           .rows = true,
                           .cached = true,
-                          .lora = &model->lora};
+                          .lora = &model->lora,
+                          .type = model->type};
     QN_TRY(declare_cache(model));
     QN_TRY(qn__network_inputs(model->store, &network, model->cache_rows));
     QN_TRY(qn_graph_create(model->store, &model->cache_graph));
@@ -50,6 +51,7 @@ qn_status qn__model_plan_cache(qn_model *model)
     qn_tensor *last = qn_apply(model->cache_graph, "embedding", hidden,
                                qn_graph_input(model->cache_graph, "kv.last"));
     qn_tensor *logits = qn__network_head(&network, last);
+    if (model->type != QN_F32) logits = qn_apply(model->cache_graph, "cast to=f32", logits);
     qn__network_free(&network);
     QN_TRY(qn_graph_status(model->cache_graph));
     QN_TRY(qn_graph_assign(model->cache_graph, logits, "kv.logits"));

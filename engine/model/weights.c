@@ -145,7 +145,9 @@ static qn_status read_all(qn_store *store, const qn_weight_source *source, qn_ha
         if (!values) return qn__fail(QN_OS_ERROR, "no memory for %zu bytes", bytes);
         qn_status status = source->fetch(source, &weight, values);
         if (status == QN_OK && hasher) qn__hasher_add(hasher, values, bytes);
-        if (status == QN_OK) status = qn_store_write(store, weight.name, values, bytes);
+        if (status == QN_OK)
+            status = qn__store_write_floats(store, weight.name, values,
+                                            qn_shape_elements(&weight.shape));
         free(values);
         QN_TRY(status);
     }

@@ -47,8 +47,8 @@ static qn_status fetch_from_store(const qn_weight_source *source, const qn_weigh
                                   float *values)
 {
     if (qn__store_index(source->store, weight->name) < 0) return QN_OK;
-    QN_TRY(qn_store_read(source->store, weight->name, values,
-                         (size_t)qn_shape_elements(&weight->shape) * sizeof *values));
+    QN_TRY(qn__store_read_floats(source->store, weight->name, values,
+                                 qn_shape_elements(&weight->shape)));
     return qn__lora_has(source->lora, weight->role) ? fold_from_store(source, weight, values)
                                                     : QN_OK;
 }

@@ -19,6 +19,25 @@ qn_status qn__precision(const char *text, qn_dtype *type)
     return qn__fail(QN_BAD_ARGUMENT, "precision: \"%s\" is not f32, bf16 or f16", text);
 }
 
+qn_status qn__moments(const char *text, qn_dtype *type)
+{
+    *type = strcmp(text, "bf16") == 0 ? QN_BF16 : QN_F32;
+    QN_CHECK(*type == QN_BF16 || strcmp(text, "f32") == 0, "moments: \"%s\" is not f32 or bf16",
+             text);
+    return QN_OK;
+}
+
+qn_status qn__master(const char *text, qn_dtype precision, bool frozen, bool *no_master)
+{
+    *no_master = strcmp(text, "none") == 0;
+    QN_CHECK(*no_master || strcmp(text, "f32") == 0, "master: \"%s\" is not f32 or none", text);
+    QN_CHECK(!*no_master || precision == QN_BF16 || (precision == QN_F16 && frozen),
+             "master none: weights that are trained in %s need their f32 masters: add --precision "
+             "bf16, or leave --master out",
+             qn_dtype_name(precision));
+    return QN_OK;
+}
+
 qn_loss_scale qn__loss_scale_start(qn_dtype type, double fixed)
 {
     qn_loss_scale scale = {.scale = 1, .dynamic = type == QN_F16 && fixed <= 0};

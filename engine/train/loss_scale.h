@@ -17,6 +17,10 @@ typedef struct qn_loss_scale {
 
 /* "f32", "f16" or "bf16". */
 qn_status qn__precision(const char *text, qn_dtype *type) QN_MUST_USE;
+/* "f32" or "bf16", for AdamW's moments; "f32" or "none", for the matrices' masters. */
+qn_status qn__moments(const char *text, qn_dtype *type) QN_MUST_USE;
+qn_status qn__master(const char *text, qn_dtype precision, bool frozen,
+                     bool *no_master) QN_MUST_USE;
 /* fixed 0: dynamic in f16, 1 in the other types. Otherwise that scale, rounded to a power of two so
  * that scaling is exact. */
 qn_loss_scale qn__loss_scale_start(qn_dtype type, double fixed);

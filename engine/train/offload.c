@@ -17,9 +17,11 @@ qn_status qn__offload_parse(const char *text, bool *optimizer)
 
 /* A run of elements of one trained tensor. */
 typedef struct piece {
-    int p, g, m, v;         /* views of it */
+    int p, g, m, v, copy;   /* views of it; copy -1: none */
     int m_device, v_device; /* fetched */
     bool decay;
+    int number; /* of the tensor */
+    int64_t first;
 } piece;
 
 typedef struct pieces {
@@ -70,13 +72,18 @@ static qn_status cut(const qn_training *t, qn_graph *graph, pieces *all)
 {
     int64_t most = elements_a_piece(t);
     qn_weight weight;
-    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);) {
+    int number = 0;
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight); number++) {
+        char copy[160];
+        snprintf(copy, sizeof copy, "%s.%s", weight.name, qn_dtype_name(t->type));
+        bool copied = t->type != QN_F32 && qn__store_index(t->store, copy) >= 0;
         int64_t elements = qn_shape_elements(&weight.shape);
         for (int64_t first = 0; first < elements; first += most) {
             int64_t count = elements - first < most ? elements - first : most;
             piece *made = more(all);
             if (!made) return qn__fail(QN_OS_ERROR, "out of memory");
-            *made = (piece){.decay = weight.decay};
+            *made = (piece){.decay = weight.decay, .number = number, .first = first, .copy = -1};
+            if (copied) QN_TRY(view(graph, "", copy, first, count, &made->copy));
             QN_TRY(view(graph, "", weight.name, first, count, &made->p));
             QN_TRY(view(graph, "grad.", weight.name, first, count, &made->g));
             QN_TRY(view(graph, "m.", weight.name, first, count, &made->m));
@@ -92,10 +99,13 @@ static qn_status fetch(qn_graph *graph, piece *p)
     return qn__graph_fetch(graph, p->v, &p->v_device);
 }
 
-static qn_status update(qn_graph *graph, const piece *p, int hyper)
+static qn_status update(const qn_training *t, qn_graph *graph, const piece *p, int hyper,
+                        int rounding)
 {
-    int inputs[5] = {p->p, p->g, p->m_device, p->v_device, hyper}, ignored;
-    QN_TRY(qn__graph_emit(graph, p->decay ? "adamw" : "adamw decay=0", inputs, 5, &ignored));
+    int inputs[8] = {p->p, p->g, p->m_device, p->v_device, hyper, -1, p->copy, rounding}, ignored;
+    char line[96];
+    qn__training_adamw_line(t, p->number, p->decay, p->first, line, sizeof line);
+    QN_TRY(qn__graph_emit(graph, line, inputs, 8, &ignored));
     QN_TRY(qn__graph_send(graph, p->m_device, p->m));
     return qn__graph_send(graph, p->v_device, p->v);
 }
@@ -104,12 +114,15 @@ qn_status qn__offload_update(qn_training *t, qn_graph *graph)
 {
     pieces all = {0};
     const qn_tensor *hyper = qn_graph_input(graph, "train.hyper");
+    const qn_tensor *rounding =
+        qn__training_rounds(t) ? qn_graph_input(graph, "train.rounding") : NULL;
     QN_TRY(qn_graph_status(graph));
     qn_status status = cut(t, graph, &all);
     if (status == QN_OK && all.count > 0) status = fetch(graph, &all.list[0]);
     for (int i = 0; i < all.count && status == QN_OK; i++) {
         if (i + 1 < all.count) status = fetch(graph, &all.list[i + 1]);
-        if (status == QN_OK) status = update(graph, &all.list[i], hyper->id);
+        if (status == QN_OK)
+            status = update(t, graph, &all.list[i], hyper->id, rounding ? rounding->id : -1);
     }
     free(all.list);
     return status;

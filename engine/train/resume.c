@@ -26,6 +26,12 @@ static bool next_tensor(const qn_training *training, bool moments, int *cursor, 
     return true;
 }
 
+/* As the store has it: bf16 moments take half the room in files, too. */
+static qn_dtype type_of(const qn_training *training, const char *name)
+{
+    return training->store->tensors[qn__store_index(training->store, name)].desc.dtype;
+}
+
 static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool moments)
 {
     const qn_training *training = t->training;
@@ -37,12 +43,13 @@ static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool
         writer, moments ? "optimizer.safetensors" : "weights.safetensors", &payload);
     while (status == QN_OK &&
            next_tensor(training, moments, &cursor, &half, name, sizeof name, &shape))
-        status = qn__safetensors_writer_declare(payload, name, QN_F32, &shape);
+        status = qn__safetensors_writer_declare(payload, name, type_of(training, name), &shape);
     cursor = half = 0;
     while (status == QN_OK &&
            next_tensor(training, moments, &cursor, &half, name, sizeof name, &shape)) {
-        size_t bytes = (size_t)qn_shape_elements(&shape) * sizeof(float);
-        float *values = malloc(bytes + 1);
+        size_t bytes =
+            (size_t)qn_shape_elements(&shape) * (size_t)qn_dtype_bytes(type_of(training, name));
+        void *values = malloc(bytes + 1);
         status = values ? qn_store_read(t->training->store, name, values, bytes)
                         : qn__fail(QN_OS_ERROR, "out of memory");
         if (status == QN_OK) status = qn__safetensors_writer_add(payload, name, values, bytes);
@@ -136,7 +143,7 @@ static const char *const fixed_keys[] = {
     "arch",    "lora_rank", "lora_alpha", "lora_targets", "lora_dropout", "head_size",
     "window",  "layers",    "heads",      "kv_heads",     "embed",        "ffn",
     "no_bias", "untied",    "norm_eps",   "rope_theta",   "context",      "batch",
-    "seed",    "dropout",   "precision"};
+    "seed",    "dropout",   "precision",  "master",       "moments"};
 
 static qn_status check_same(const qn_trainer *t, const json_t *state, const char *folder)
 {
@@ -204,7 +211,7 @@ static qn_status read_payload(qn_trainer *t, const qn_checkpoint *checkpoint, bo
         if (!range)
             return qn__fail(QN_BAD_DATA, "%s/%s: tensor %s is missing", folder, file_name, name);
         QN_TRY(qn__range_desc(range, file_name, &desc));
-        if (desc.dtype != QN_F32 || !qn_shape_equal(&desc.shape, &shape))
+        if (desc.dtype != type_of(t->training, name) || !qn_shape_equal(&desc.shape, &shape))
             return qn__fail(QN_BAD_DATA,
                             "%s/%s: tensor %s has another type or shape than the model", folder,
                             file_name, name);

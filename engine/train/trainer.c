@@ -52,6 +52,8 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
     QN_TRY(find_recompute(o->recompute, &options.recompute));
     QN_TRY(qn__head_parse(o->head_chunk, &options.head_chunk));
     QN_TRY(qn__precision(o->precision, &options.type));
+    QN_TRY(qn__moments(o->moments, &options.moments));
+    QN_TRY(qn__master(o->master, options.type, lora.rank > 0, &options.no_master));
     QN_TRY(qn__training_create(device, caps, config, &options, training));
     uint64_t need = qn__training_bytes(*training);
     if ((double)need <= share * (double)caps->global_bytes) return QN_OK;

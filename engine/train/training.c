@@ -26,7 +26,7 @@ static qn_status declare(qn_training *t)
     char name[128];
     int copies = 1;
     while ((INT64_C(1) << copies) <= t->leaves) copies++; /* 1 + floor(log2(leaves)) */
-    QN_TRY(qn__weights_declare(store, &t->config));
+    QN_TRY(qn__weights_declare(store, &t->config, t->matrices));
     QN_TRY(qn__lora_declare(store, &t->config, &t->lora));
     QN_TRY(qn__copies_declare(store, &t->config, &t->lora, t->type));
     for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);) {
@@ -36,10 +36,10 @@ static qn_status declare(qn_training *t)
         if (weight.role == QN_TOKENS && t->config.tied)
             QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad2", weight.name),
                                 QN_F32, &weight.shape));
-        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "m", weight.name), QN_F32,
-                            &weight.shape));
-        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "v", weight.name), QN_F32,
-                            &weight.shape));
+        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "m", weight.name),
+                            t->moments, &weight.shape));
+        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "v", weight.name),
+                            t->moments, &weight.shape));
         QN_TRY(qn_store_add(store, "norm", prefixed(name, sizeof name, "norm", weight.name), QN_F32,
                             &parts));
     }
@@ -84,6 +84,8 @@ static qn_status declare_shared(qn_training *t)
     if (qn__has_window(&t->config))
         QN_TRY(qn_store_add(t->store, group, "train.window", QN_I32, &ranges));
     if (is_random(t)) QN_TRY(qn_store_add(t->store, "leaf", "train.rng", QN_I32, &four));
+    if (qn__training_rounds(t))
+        QN_TRY(qn_store_add(t->store, "inputs", "train.rounding", QN_I32, &four));
     return QN_OK;
 }
 
@@ -164,10 +166,36 @@ static qn_status build_norm(qn_training *t)
     return plan(t, t->norm_graph, &t->norm_plan);
 }
 
+bool qn__training_rounds(const qn_training *t)
+{
+    bool trained = t->lora.rank == 0 && t->matrices != QN_F32;
+    return trained || t->moments != QN_F32;
+}
+
+void qn__training_adamw_line(const qn_training *t, int number, bool decay, int64_t first,
+                             char *line, size_t bytes)
+{
+    enum { STREAMS = 0x52000000 }; /* away from dropout's */
+    if (!qn__training_rounds(t)) snprintf(line, bytes, "adamw decay=%d", decay);
+    else
+        snprintf(line, bytes, "adamw decay=%d stream=%d first=%lld", decay, STREAMS + number,
+                 (long long)first);
+}
+
+/* The 16-bit copy of a weight, which AdamW writes beside it; NULL: there is none. */
+static qn_tensor *copy_of(const qn_training *t, qn_graph *g, const char *name)
+{
+    char copy[160];
+    if (t->type == QN_F32) return NULL;
+    snprintf(copy, sizeof copy, "%s.%s", name, qn_dtype_name(t->type));
+    return qn__store_index(t->store, copy) >= 0 ? qn_graph_input(g, copy) : NULL;
+}
+
 static qn_status build_update(qn_training *t)
 {
     qn_weight weight;
-    char grad[128], m[128], v[128];
+    char grad[128], m[128], v[128], line[96];
+    int number = 0;
     QN_TRY(qn_graph_create(t->store, &t->update_graph));
     qn_graph *g = t->update_graph;
     if (t->offload) {
@@ -175,11 +203,16 @@ static qn_status build_update(qn_training *t)
         return plan(t, g, &t->update_plan);
     }
     qn_tensor *hyper = qn_graph_input(g, "train.hyper");
-    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);)
-        qn_apply(g, weight.decay ? "adamw" : "adamw decay=0", qn_graph_input(g, weight.name),
+    qn_tensor *rounding = qn__training_rounds(t) ? qn_graph_input(g, "train.rounding") : QN_NONE;
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight); number++) {
+        qn_tensor *copy = copy_of(t, g, weight.name);
+        qn__training_adamw_line(t, number, weight.decay, 0, line, sizeof line);
+        qn_apply(g, line, qn_graph_input(g, weight.name),
                  qn_graph_input(g, prefixed(grad, sizeof grad, "grad", weight.name)),
                  qn_graph_input(g, prefixed(m, sizeof m, "m", weight.name)),
-                 qn_graph_input(g, prefixed(v, sizeof v, "v", weight.name)), hyper);
+                 qn_graph_input(g, prefixed(v, sizeof v, "v", weight.name)), hyper, QN_NONE,
+                 copy ? copy : QN_NONE, rounding);
+    }
     QN_TRY(qn_graph_status(g));
     return plan(t, g, &t->update_plan);
 }
@@ -190,7 +223,7 @@ static qn_status build_writer(qn_training *t, bool wanted)
     if (!wanted) return QN_OK;
     qn_model_config config = t->config;
     config.context = (int32_t)t->length; /* its cache is no longer than what is trained on */
-    QN_TRY(qn__model_over(t->store, &config, &t->lora_still, &t->writer));
+    QN_TRY(qn__model_over(t->store, &config, &t->lora_still, t->matrices, &t->writer));
     return qn__model_plan_cache(t->writer);
 }
 
@@ -235,6 +268,8 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     if (options->lora) t->lora = t->lora_still = *options->lora;
     t->lora_still.dropout = 0;
     t->type = options->type;
+    t->matrices = options->no_master ? t->type : QN_F32;
+    t->moments = options->moments;
     t->loss_scale = 1;
     t->packed = options->packed;
     t->variant = options->variant;
@@ -450,6 +485,8 @@ qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double 
         const int32_t *targets = t->host[t->turn] + (size_t)leaf * (size_t)t->rows * 2 + t->rows;
         for (int64_t r = 0; r < t->rows; r++) trained += targets[r] >= 0;
     }
+    const int32_t key[4] = {(int32_t)seed, (int32_t)(seed >> 32), (int32_t)step, 0};
+    memcpy(t->rounding[t->turn], key, sizeof key);
     float weight = trained > 0 ? (float)(t->loss_scale / (double)trained) : 0.0f;
     for (int64_t r = 0; r < t->rows; r++) t->seed_host[t->turn][r] = weight;
     for (int64_t leaf = 0; leaf < t->leaves; leaf++) QN_TRY(write_leaf(t, leaf, seed, step));
@@ -468,6 +505,9 @@ qn_status qn__training_update(qn_training *t, const qn_hyper *hyper)
     t->hyper[t->turn].scale = (float)((double)hyper->scale / t->loss_scale);
     QN_TRY(qn__store_write_later(t->store, qn__store_index(t->store, "train.hyper"),
                                  &t->hyper[t->turn], sizeof *hyper));
+    if (qn__training_rounds(t))
+        QN_TRY(qn__store_write_later(t->store, qn__store_index(t->store, "train.rounding"),
+                                     t->rounding[t->turn], sizeof t->rounding[0]));
     t->turn = 1 - t->turn;
     return qn_plan_run(t->update_plan, QN_ALL, 0, 0);
 }

@@ -17,6 +17,8 @@ typedef struct qn_training {
     int64_t rows;                 /* micro * length */
     float dropout;
     qn_dtype type;      /* of activations and compute weights */
+    qn_dtype matrices;  /* of the weights that are matrices: f32, or type */
+    qn_dtype moments;   /* of AdamW's: f32 or bf16 */
     double loss_scale;  /* gradients on the device are this many times theirs */
     qn_lora lora;       /* of rank above 0: what is trained */
     qn_lora lora_still; /* the same without dropout, for evaluation */
@@ -34,7 +36,8 @@ typedef struct qn_training {
     int32_t *spans[2]; /* packed: a leaf: positions [rows], ranges [rows, 4] */
     float *seed_host[2];
     qn_hyper hyper[2];
-    int32_t *rng_host[2]; /* dropout keys [leaves, 4] */
+    int32_t rounding[2][4]; /* key of stochastic rounding */
+    int32_t *rng_host[2];   /* dropout keys [leaves, 4] */
     int turn;
     qn_model *writer; /* generates text from the same weights; NULL: not asked for */
     float *norms;     /* an arena of partial sums */
@@ -47,6 +50,8 @@ typedef struct qn_training_options {
     int64_t length; /* tokens a sequence; 0: the context */
     float dropout;
     qn_dtype type;       /* of activations and compute weights; sums and masters are f32 */
+    bool no_master;      /* matrices are kept in type, not in f32 */
+    qn_dtype moments;    /* of AdamW's: QN_F32 or QN_BF16 */
     const qn_lora *lora; /* NULL, or of rank 0: all weights are trained */
     bool packed;         /* sequences hold documents: see qn__training_set_positions */
     int64_t head_chunk;  /* rows of logits at a time; 0: all; below: see head.h */
@@ -84,6 +89,11 @@ qn_status qn__training_step(qn_training *training, uint64_t seed, int64_t step, 
                             double *grad_norm) QN_MUST_USE;
 /* AdamW on the gradients of the last step; enqueued. */
 qn_status qn__training_update(qn_training *training, const qn_hyper *hyper) QN_MUST_USE;
+/* Op adamw with its attributes for elements [first, ..) of the number-th trained tensor. */
+void qn__training_adamw_line(const qn_training *training, int number, bool decay, int64_t first,
+                             char *line, size_t bytes);
+/* Are some states of AdamW rounded stochastically? */
+bool qn__training_rounds(const qn_training *training);
 /* Sum of losses of leaf 0's tokens, forward only. */
 qn_status qn__training_eval(qn_training *training, const int32_t *ids, const int32_t *targets,
                             double *nll, int64_t *count) QN_MUST_USE;

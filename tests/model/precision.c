@@ -13,9 +13,14 @@ static keys keys_of(const char *arch, const char *precision)
 }
 
 /* The mean loss of the last 20 steps. */
-static double train(const tiny_run *run, const char *arch, const char *precision, uint64_t *used)
+static double train(const tiny_run *run, const char *arch, const char *precision, bool narrow,
+                    uint64_t *used)
 {
     keys k = keys_of(arch, precision);
+    if (narrow) {
+        k.row[3][0] = "moments", k.row[3][1] = "bf16";
+        k.row[4][0] = "master", k.row[4][1] = "none";
+    }
     qn_trainer *t = trainer_make(run, "out", &k);
     double sum = 0;
     qn_device_memory(run->device, used, NULL);
@@ -36,12 +41,13 @@ static void losses_stay_close(void **state)
     tiny_run run = run_make();
     for (size_t a = 0; a < 2; a++) {
         uint64_t f32_bytes, used;
-        double f32 = train(&run, archs[a], "f32", &f32_bytes);
-        for (int p = 0; p < 2; p++) {
-            const char *precision = p ? "f16" : "bf16";
-            double loss = train(&run, archs[a], precision, &used);
-            print_message("%s %s: %.5f, f32 %.5f; %llu bytes, f32 %llu\n", archs[a], precision,
-                          loss, f32, (unsigned long long)used, (unsigned long long)f32_bytes);
+        double f32 = train(&run, archs[a], "f32", false, &f32_bytes);
+        for (int p = 0; p < 3; p++) {
+            const char *precision = p == 1 ? "f16" : "bf16";
+            double loss = train(&run, archs[a], precision, p == 2, &used);
+            print_message("%s %s%s: %.5f, f32 %.5f; %llu bytes, f32 %llu\n", archs[a], precision,
+                          p == 2 ? " throughout" : "", loss, f32, (unsigned long long)used,
+                          (unsigned long long)f32_bytes);
             assert_true(fabs(loss - f32) < 0.02);
             assert_true(used < f32_bytes); /* activations outweigh the copies of the weights */
         }
@@ -84,17 +90,23 @@ static void overflow_is_skipped(void **state)
 static void resumes_to_the_same_bits(void **state)
 {
     (void)state;
-    for (int p = 0; p < 2; p++) {
+    for (int way = 0; way < 3; way++) {
+        int p = way == 1;
         tiny_run run = run_make();
         keys k = keys_of(archs[p], p ? "f16" : "bf16");
+        if (way == 2) { /* no f32 state at all */
+            k.row[3][0] = "moments", k.row[3][1] = "bf16";
+            k.row[4][0] = "master", k.row[4][1] = "none";
+        }
         qn_trainer *whole = trainer_make(&run, "whole", &k), *half = trainer_make(&run, "half", &k);
         for (int i = 0; i < RESUMED; i++) assert_ok(qn_trainer_step(whole, NULL));
         for (int i = 0; i < RESUMED / 2; i++) assert_ok(qn_trainer_step(half, NULL));
         if (p) half->loss_scale.clean = whole->loss_scale.clean = 77; /* kept, too */
         assert_ok(qn_trainer_save(half));
         qn_trainer_destroy(&half);
-        k.row[3][0] = "resume";
-        k.row[3][1] = "true";
+        int end = way == 2 ? 5 : 3;
+        k.row[end][0] = "resume";
+        k.row[end][1] = "true";
         half = trainer_make(&run, "half", &k);
         if (p) assert_int_equal(half->loss_scale.clean, 77);
         for (int i = RESUMED / 2; i < RESUMED; i++) assert_ok(qn_trainer_step(half, NULL));

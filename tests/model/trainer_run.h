@@ -69,8 +69,9 @@ static inline void read_tensor(const qn_trainer *t, const char *prefix, const ch
     char full[160];
     qn_shape shape;
     snprintf(full, sizeof full, "%s%s", prefix, name);
-    assert_ok(qn_store_find(t->training->store, full, NULL, &shape));
-    size_t count = (size_t)qn_shape_elements(&shape) * sizeof(float);
+    qn_dtype dtype;
+    assert_ok(qn_store_find(t->training->store, full, &dtype, &shape));
+    size_t count = (size_t)qn_shape_elements(&shape) * (size_t)qn_dtype_bytes(dtype);
     void *values = malloc(count + 1);
     assert_ok(qn_store_read(t->training->store, full, values, count));
     put(to, values, count);
