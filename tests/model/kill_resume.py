@@ -90,6 +90,20 @@ def finish(out):
     return [(line["loss"], line["grad_norm"], line.get("val_loss")) for line in lines]
 
 
+def check_killed(out):
+    """After kill -9: whole lines of steps 1, 2, ... as in a run left alone, perhaps half a line at the
+    end, and none missing that a checkpoint holds."""
+    path = out / "metrics.jsonl"
+    whole = path.read_text().split("\n")[:-1] if path.exists() else []
+    lines = [json.loads(line) for line in whole]
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1)), out
+    for line, want in zip(lines, curve):
+        assert (line["loss"], line["grad_norm"], line.get("val_loss")) == want, line
+    for manifest in out.glob("step-*/MANIFEST.json"):
+        step = int(manifest.parent.name[5:13])
+        assert len(lines) >= step, f"{out}: {len(lines)} lines, and a checkpoint of step {step}"
+
+
 curve = finish(root / "alone")
 start = time.time()
 assert finish(root / "again") == curve, "the curves of two runs differ"
@@ -116,6 +130,7 @@ while kills < kills_wanted:
             run.send_signal(signal.SIGKILL)
             run.wait()
             kills += 1
+            check_killed(out)
     if finish(out) != curve:
         raise SystemExit(f"QN_SEED={seed}: the curve of a killed run is another one")
     got = state(out)
