@@ -411,6 +411,13 @@ class Device(Case):
             self.assertEqual([json.loads(line) for line in file], lines)
         with open(self.path("out/loss.svg"), encoding="utf-8") as file:
             self.assertEqual(check_chart(file.read()), "loss of " + self.path("out"))
+        with open(self.path("out/run.json"), encoding="utf-8") as file:
+            run = json.load(file)
+        memory, used = run["memory"], lines[-1]["device_bytes"]
+        self.assertEqual((memory["planned_bytes"], memory["used_bytes"]), (used, used))
+        self.assertEqual(sum(part["bytes"] for part in memory["parts"]), used)
+        mfu = run["flops_per_token"] * lines[-1]["tokens_per_s"] / run["peak_gflops"] / 1e9
+        self.assertAlmostEqual(lines[-1]["mfu"], mfu, delta=1e-9)
         page = Page(self.path("out/report.html"))
         self.assertEqual(len(page.charts), 6)
         for line in lines:
