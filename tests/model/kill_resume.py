@@ -91,8 +91,8 @@ def finish(out):
 
 
 def check_killed(out):
-    """After kill -9: whole lines of steps 1, 2, ... as in a run left alone, perhaps half a line at the
-    end, and none missing that a checkpoint holds."""
+    """After kill -9: whole lines of steps 1, 2, ... as in a run left alone, perhaps half a line at
+    the end, and none missing that a checkpoint holds."""
     path = out / "metrics.jsonl"
     whole = path.read_text().split("\n")[:-1] if path.exists() else []
     lines = [json.loads(line) for line in whole]
