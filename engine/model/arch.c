@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -261,7 +262,8 @@ static qn_status check_rotary(const qn_model_config *c)
     const qn_rope_rule *r = &c->rope;
     QN_CHECK(qn__head_size(c) % 2 == 0, "rotary positions need an even head size, not %d",
              qn__head_size(c));
-    QN_CHECK(c->rope_theta > 0, "rope_theta %g must be above 0", (double)c->rope_theta);
+    QN_CHECK(c->rope_theta > 0 && isfinite(c->rope_theta),
+             "rope_theta %g must be above 0 and finite", (double)c->rope_theta);
     QN_CHECK((unsigned)r->scaling < QN_ROPE_SCALING_COUNT, "rope scaling %d does not exist",
              (int)r->scaling);
     if (r->scaling == QN_ROPE_PLAIN) return QN_OK;
@@ -269,10 +271,11 @@ static qn_status check_rotary(const qn_model_config *c)
              (double)r->factor);
     if (r->scaling == QN_ROPE_LINEAR) return QN_OK;
     QN_CHECK(r->original > 0, "rope scaling needs the original context, not %d", r->original);
-    QN_CHECK(r->low > 0 && r->high > r->low,
+    QN_CHECK(r->low > 0 && r->high > r->low && isfinite(r->high),
              "rope scaling: %g (low) must be above 0 and below %g (high)", (double)r->low,
              (double)r->high);
-    QN_CHECK(r->scaling != QN_ROPE_YARN || (r->attention > 0 && c->rope_theta > 1),
+    QN_CHECK(r->scaling != QN_ROPE_YARN ||
+                 (r->attention > 0 && isfinite(r->attention) && c->rope_theta > 1),
              "yarn: attention factor %g must be above 0 and rope_theta %g above 1",
              (double)r->attention, (double)c->rope_theta);
     return QN_OK;
@@ -285,6 +288,8 @@ static qn_status check_attention(const qn_model_config *c)
              "embed %d is not a multiple of %d heads", c->embed, c->heads);
     QN_CHECK(c->head_size >= 0 && qn__head_size(c) <= 512, "a head size of %d is outside [1, 512]",
              qn__head_size(c));
+    QN_CHECK(c->heads * (int64_t)qn__head_size(c) < 1 << 24, "%d heads of %d are wider than 2^24",
+             c->heads, qn__head_size(c));
     QN_CHECK(!arch->fused_qkv || qn__head_size(c) * (int64_t)c->heads == c->embed,
              "%s: %d heads of %d are not embed %d", arch->name, c->heads, qn__head_size(c),
              c->embed);
@@ -313,7 +318,8 @@ qn_status qn_model_config_check(const qn_model_config *c)
     QN_CHECK(c->heads < limit, "%d heads are outside [1, 2^24)", c->heads);
     QN_CHECK(c->ffn > 0 && c->ffn < limit, "ffn %d is outside [1, 2^24)", c->ffn);
     QN_CHECK(c->context > 0 && c->context < limit, "context %d is outside [1, 2^24)", c->context);
-    QN_CHECK(c->norm_eps > 0, "norm_eps %g must be above 0", (double)c->norm_eps);
+    QN_CHECK(c->norm_eps > 0 && isfinite(c->norm_eps), "norm_eps %g must be above 0 and finite",
+             (double)c->norm_eps);
     return check_attention(c);
 }
 

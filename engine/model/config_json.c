@@ -154,10 +154,10 @@ static qn_status read_layer_types(const json_t *types, const char *origin, qn_mo
         if (window[i] && first < 0) first = i;
         if (!window[i] && first >= 0 && full < 0) full = i;
     }
-    c->window_from = first < 0 ? count : first;
+    c->window_from = first < 0 ? 0 : first;
     c->full_every = full < 0 ? 0 : full + 1;
     if (first < 0) c->window = 0;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; c->window > 0 && i < count; i++) {
         bool told = i >= c->window_from && (c->full_every == 0 || (i + 1) % c->full_every != 0);
         if (told != window[i])
             return qn__fail(QN_UNSUPPORTED,
@@ -177,14 +177,14 @@ static qn_status read_window(const json_t *json, const char *origin, qn_model_co
     QN_TRY(read_i32(json, origin, "sliding_window", false, &c->window));
     if (rule == QN_WINDOW_ALL) return QN_OK;
     QN_TRY(qn__json_bool(json, origin, "use_sliding_window", false, &use));
-    if (!use) {
-        c->window = 0;
-        return QN_OK;
-    }
+    if (!use) c->window = 0;
+    if (c->window == 0) return QN_OK;
     if (c->layers > 0 && c->layers <= 4096 && json_is_array(types))
         return read_layer_types(types, origin, c);
     c->window_from = 28; /* transformers' own default */
-    return read_i32(json, origin, "max_window_layers", false, &c->window_from);
+    QN_TRY(read_i32(json, origin, "max_window_layers", false, &c->window_from));
+    if (c->window_from >= c->layers) c->window = c->window_from = 0; /* no layer is reached */
+    return QN_OK;
 }
 
 /* ---- llama and its kin ---- */

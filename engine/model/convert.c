@@ -254,7 +254,8 @@ static qn_status convert(const qn_model_file *file, const char *in, const char *
     if (options->adapter) QN_TRY(qn__adapter_open(options->adapter, &config, &adapter));
     qn_weight_source source = qn__weights_of_file(file, &config, in);
     source.adapter = options->adapter ? &adapter : NULL;
-    qn_status status = write_format(&source, save, format_of(options, out), out);
+    qn_status status = qn__weights_check(&source);
+    if (status == QN_OK) status = write_format(&source, save, format_of(options, out), out);
     qn__adapter_close(&adapter);
     return status;
 }

@@ -54,7 +54,8 @@ static qn_status load(qn_device *device, const qn_model_file *file, const char *
     if (options->context > 0) config.context = options->context;
     qn_weight_source source = qn__weights_of_file(file, &config, path);
     source.adapter = options->adapter ? &adapter : NULL;
-    qn_status status = qn__model_create(device, &config, model);
+    qn_status status = qn__weights_check(&source);
+    if (status == QN_OK) status = qn__model_create(device, &config, model);
     if (status == QN_OK) status = qn__weights_read((*model)->store, &source, NULL);
     qn__adapter_close(&adapter);
     return status;

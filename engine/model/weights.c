@@ -93,27 +93,46 @@ static bool is_turned(const qn_model_file *file, const qn_weight *weight)
            weight->role != QN_TOKENS && weight->role != QN_POSITIONS;
 }
 
+/* The tensor of a weight, of the shape it must have there. */
+static qn_status locate(const qn_weight_source *source, const qn_weight *weight,
+                        const qn_range **range, qn_shape *shape)
+{
+    *shape = weight->shape;
+    *range = find(source->file, weight);
+    if (!*range)
+        return qn__fail(QN_BAD_DATA, "%s: tensor %s is missing", source->path, weight->name);
+    if (is_turned(source->file, weight)) {
+        shape->dim[0] = weight->shape.dim[1];
+        shape->dim[1] = weight->shape.dim[0];
+    }
+    return check_range(*range, weight, shape, source->path);
+}
+
+qn_status qn__weights_check(const qn_weight_source *source)
+{
+    const qn_range *range;
+    qn_weight weight;
+    qn_shape shape;
+    for (int cursor = 0; source->file && qn__weight_next(source->config, &cursor, &weight);)
+        QN_TRY(locate(source, &weight, &range, &shape));
+    return QN_OK;
+}
+
 static qn_status fetch_from_file(const qn_weight_source *source, const qn_weight *weight,
                                  float *values)
 {
-    const qn_range *range = find(source->file, weight);
-    if (!range)
-        return qn__fail(QN_BAD_DATA, "%s: tensor %s is missing", source->path, weight->name);
-    qn_shape want = weight->shape;
+    const qn_range *range;
+    qn_shape shape;
+    QN_TRY(locate(source, weight, &range, &shape));
+    int64_t count = qn_shape_elements(&shape);
     bool turn = is_turned(source->file, weight);
-    if (turn) {
-        want.dim[0] = weight->shape.dim[1];
-        want.dim[1] = weight->shape.dim[0];
-    }
-    QN_TRY(check_range(range, weight, &want, source->path));
-    int64_t count = qn_shape_elements(&want);
     float *plain = turn ? malloc((size_t)count * sizeof *plain + 1) : values;
     if (!plain)
         return qn__fail(QN_OS_ERROR, "%s: no memory for %lld numbers", source->path,
                         (long long)count);
     qn__to_f32(range->data, range->dtype, count, plain);
     if (turn) {
-        transpose(plain, want.dim[0], want.dim[1], values);
+        transpose(plain, shape.dim[0], shape.dim[1], values);
         free(plain);
     }
     return source->adapter ? qn__adapter_fold(source->adapter, source->config, weight, values)

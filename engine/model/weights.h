@@ -32,6 +32,9 @@ typedef struct qn_weight_source {
 qn_weight_source qn__weights_of_file(const qn_model_file *file, const qn_model_config *config,
                                      const char *path);
 qn_weight_source qn__weights_of_store(qn_store *store, const qn_model_config *config);
+/* Is every weight there, of the shape the configuration says? Before anything is allocated on the
+ * word of a configuration. */
+qn_status qn__weights_check(const qn_weight_source *source) QN_MUST_USE;
 /* Fill the store's weights; types are converted to f32. *hash of what was read; may be NULL. */
 qn_status qn__weights_read(qn_store *store, const qn_weight_source *source,
                            uint64_t *hash) QN_MUST_USE;

@@ -42,7 +42,8 @@ static qn_status open_model(const qn_train_options *o, const qn_tokenizer *token
              o->model, s->config.vocab);
     QN_CHECK(o->context <= s->config.context, "a context of %lld; %s has %d: lower --context",
              (long long)o->context, o->model, s->config.context);
-    return QN_OK;
+    qn_weight_source source = qn__weights_of_file(&s->file, &s->config, o->model);
+    return qn__weights_check(&source);
 }
 
 qn_status qn__start_open(const qn_train_options *o, const qn_tokenizer *tokenizer, qn_start *start)

@@ -123,6 +123,10 @@ static void refused(void **state)
         {"{\"model_type\":\"llama\"}", "\"vocab_size\" is missing"},
         {"{\"model_type\":\"llama\",\"head_dim\":7," SIZES "}", "even head size, not 7"},
         {"{\"model_type\":\"llama\",\"head_dim\":1024," SIZES "}", "head size of 1024"},
+        {"{\"model_type\":\"llama\",\"head_dim\":512,\"vocab_size\":90,"
+         "\"max_position_embeddings\":32,\"hidden_size\":48,\"intermediate_size\":80,"
+         "\"num_hidden_layers\":4,\"num_attention_heads\":65536}",
+         "wider than 2^24"},
         {"{\"model_type\":\"llama\",\"head_dim\":\"x\"," SIZES "}", "head_dim"},
         {"{\"model_type\":\"llama\",\"hidden_act\":\"gelu\"," SIZES "}", "hidden_act \"gelu\""},
         {"{\"model_type\":\"llama\",\"partial_rotary_factor\":0.5," SIZES "}", "partial_rotary"},
@@ -143,6 +147,8 @@ static void refused(void **state)
          "\"original_max_position_embeddings\":0}," SIZES "}",
          "original context"},
         {"{\"model_type\":\"llama\",\"rope_theta\":0," SIZES "}", "rope_theta"},
+        {"{\"model_type\":\"llama\",\"rope_theta\":1e300," SIZES "}", "rope_theta"},
+        {"{\"model_type\":\"llama\",\"rms_norm_eps\":1e39," SIZES "}", "norm_eps"},
         {"{\"model_type\":\"mistral\",\"sliding_window\":-1," SIZES "}", "window -1"},
         {"{\"model_type\":\"qwen2\",\"use_sliding_window\":true,\"sliding_window\":5,"
          "\"layer_types\":[\"full_attention\"]," SIZES "}",
