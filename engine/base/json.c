@@ -30,13 +30,53 @@ static bool depth_fits(const char *text, size_t bytes)
     return true;
 }
 
+/* Integers of more digits than fit 64 bits, as model_max_length in many files has, become real
+ * numbers: "e0" is put behind them. NULL: out of memory. The caller frees. */
+static char *without_long_integers(const char *text, size_t bytes, size_t *made)
+{
+    char *out = malloc(bytes + bytes / 9 + 8); /* two more for at least 19 */
+    bool in_string = false;
+    size_t to = 0;
+    for (size_t i = 0; out && i < bytes;) {
+        size_t digits = 0;
+        while (!in_string && i + digits < bytes && strchr("0123456789", text[i + digits]) &&
+               text[i + digits])
+            digits++;
+        size_t copied = digits ? digits : 1;
+        if (in_string && text[i] == '\\' && i + 1 < bytes) copied = 2;
+        else if (text[i] == '"') in_string = !in_string;
+        memcpy(out + to, text + i, copied);
+        to += copied;
+        i += copied;
+        bool part = (to > digits && strchr(".eE+", out[to - digits - 1])) ||
+                    (i < bytes && strchr(".eE", text[i]));
+        if (digits < 19 || part) continue;
+        out[to++] = 'e';
+        out[to++] = '0';
+    }
+    *made = to;
+    return out;
+}
+
+/* NULL: not JSON. */
+static json_t *parse(const char *text, size_t bytes, json_error_t *error)
+{
+    json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, error);
+    if (root || json_error_code(error) != json_error_numeric_overflow) return root;
+    char *other = without_long_integers(text, bytes, &bytes);
+    json_error_t again;
+    if (other) root = json_loadb(other, bytes, JSON_REJECT_DUPLICATES, &again);
+    free(other);
+    return root;
+}
+
 qn_status qn__json_parse(const char *text, size_t bytes, const char *origin, json_t **root)
 {
     json_error_t error;
     *root = NULL;
     if (!depth_fits(text, bytes))
         return qn__fail(QN_BAD_DATA, "%s: JSON nested deeper than %d levels", origin, MAX_DEPTH);
-    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    *root = parse(text, bytes, &error);
     if (!*root)
         return qn__fail(QN_BAD_DATA, "%s:%d:%d: not valid JSON: %s", origin, error.line,
                         error.column, error.text);
@@ -51,7 +91,7 @@ qn_status qn__json_parse_line(const char *text, size_t bytes, const char *path, 
     if (!depth_fits(text, bytes))
         return qn__fail(QN_BAD_DATA, "%s:%" PRIu64 ": JSON nested deeper than %d levels", path,
                         line, MAX_DEPTH);
-    *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    *root = parse(text, bytes, &error);
     if (*root) return QN_OK;
     return qn__fail(QN_BAD_DATA, "%s:%" PRIu64 ":%d: not valid JSON: %s", path, line, error.column,
                     error.text);

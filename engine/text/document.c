@@ -8,7 +8,8 @@
 
 void qn__document_clear(qn__document *d)
 {
-    d->count = 0;
+    for (size_t i = 0; i < d->owned_count; i++) free(d->owned[i]);
+    d->count = d->owned_count = 0;
     d->plain = d->end_learned = false;
 }
 
@@ -21,33 +22,57 @@ qn_status qn__document_add(qn__document *d, qn__span span)
 
 void qn__document_free(qn__document *d)
 {
+    qn__document_clear(d);
     free(d->span);
+    free(d->owned);
     *d = (qn__document){0};
 }
 
 /* ---- conversations ---- */
 
-static const struct {
-    const char *name, *head;
-} roles[] = {{"system", "<|im_start|>system\n"},
-             {"user", "<|im_start|>user\n"},
-             {"assistant", "<|im_start|>assistant\n"},
-             {"tool", "<|im_start|>tool\n"}};
+static const char *const roles[] = {"system", "user", "assistant", "tool"};
+static const char turn_begin[] = "<|im_start|>", turn_end[] = "<|im_end|>";
 
 enum { ROLES = sizeof roles / sizeof roles[0], ASSISTANT = 2 };
 
 static int role_of(const char *name)
 {
     for (int i = 0; i < ROLES; i++)
-        if (strcmp(roles[i].name, name) == 0) return i;
+        if (strcmp(roles[i], name) == 0) return i;
     return -1;
 }
 
-static qn_status add_head(qn__document *d, int role)
+/* "role\ncontent" in one piece, since the line feed and white space after it may join. */
+static qn_status add_after_begin(qn__document *d, int role, const char *content, size_t bytes)
 {
-    const char *head = roles[role].head;
+    size_t head = strlen(roles[role]);
+    QN__GROW(d->owned, &d->owned_capacity, d->owned_count + 1);
+    char *text = malloc(head + 1 + bytes);
+    if (!text) return qn__fail(QN_OS_ERROR, "no memory for a message of %zu bytes", bytes);
+    d->owned[d->owned_count++] = text;
+    memcpy(text, roles[role], head);
+    text[head] = '\n';
+    if (bytes) memcpy(text + head + 1, content, bytes);
+    return qn__document_add(d, (qn__span){.text = text, .bytes = head + 1 + bytes});
+}
+
+static qn_status add_begin(qn__document *d)
+{
     if (d->count > 0) QN_TRY(qn__document_add(d, (qn__span){.text = "\n", .bytes = 1}));
-    return qn__document_add(d, (qn__span){.text = head, .bytes = strlen(head), .special = true});
+    return qn__document_add(
+        d, (qn__span){.text = turn_begin, .bytes = sizeof turn_begin - 1, .special = true});
+}
+
+/* The assistant's words are cut from what comes before them, as they are when it answers. */
+static qn_status add_turn(qn__document *d, int role, const qn_message *message)
+{
+    bool learned = role == ASSISTANT;
+    QN_TRY(add_begin(d));
+    QN_TRY(add_after_begin(d, role, message->content, learned ? 0 : message->bytes));
+    if (learned)
+        QN_TRY(qn__document_add(
+            d, (qn__span){.text = message->content, .bytes = message->bytes, .learned = true}));
+    return qn__document_add(d, (qn__span){.learned = learned, .turn_end = true});
 }
 
 qn_status qn__document_chat(qn__document *d, const qn_message *messages, size_t count, bool reply)
@@ -56,14 +81,11 @@ qn_status qn__document_chat(qn__document *d, const qn_message *messages, size_t 
         int role = role_of(messages[i].role);
         QN_CHECK(role >= 0, "message %zu: role \"%.40s\" is not system, user, assistant or tool",
                  i + 1, messages[i].role);
-        bool learned = role == ASSISTANT;
-        QN_TRY(add_head(d, role));
-        QN_TRY(qn__document_add(d, (qn__span){.text = messages[i].content,
-                                              .bytes = messages[i].bytes,
-                                              .learned = learned}));
-        QN_TRY(qn__document_add(d, (qn__span){.learned = learned, .turn_end = true}));
+        QN_TRY(add_turn(d, role, &messages[i]));
     }
-    return reply ? add_head(d, ASSISTANT) : QN_OK;
+    if (!reply) return QN_OK;
+    QN_TRY(add_begin(d));
+    return add_after_begin(d, ASSISTANT, NULL, 0);
 }
 
 /* ---- JSON ---- */
@@ -180,8 +202,6 @@ void qn__marked_free(qn__marked *m)
     free(m->learned);
     *m = (qn__marked){0};
 }
-
-static const char turn_end[] = "<|im_end|>";
 
 /* The control token of that name, or end of text; -1: neither. */
 static int32_t turn_end_of(const qn_tokenizer *tokenizer)

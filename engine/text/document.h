@@ -14,8 +14,10 @@ typedef struct qn__span {
 } qn__span;
 
 typedef struct qn__document {
-    qn__span *span; /* owned; the texts are borrowed */
+    qn__span *span; /* owned; the texts are borrowed, or in `owned` */
     size_t count, capacity;
+    char **owned;
+    size_t owned_count, owned_capacity;
     bool plain; /* text of somebody's own making: each end-of-text token in it ends a document */
     bool end_learned; /* the end-of-text token that will follow */
 } qn__document;

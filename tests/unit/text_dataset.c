@@ -73,8 +73,14 @@ static void forms(void **state)
     assert_reads(write_lines(folder, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
                                      "{\"role\":\"assistant\",\"content\":\"<|im_end|>\"},"
                                      "{\"role\":\"user\",\"content\":\"\"}]}\n"),
-                 "(<|im_start|>user\n)(hi)(|)(\n)(<|im_start|>assistant\n)[<|im_end|>][|](\n)"
-                 "(<|im_start|>user\n)()(|)\n");
+                 "(<|im_start|>)(user\nhi)(|)(\n)(<|im_start|>)(assistant\n)[<|im_end|>][|](\n)"
+                 "(<|im_start|>)(user\n)(|)\n");
+    /* Numbers that nobody reads may be of any length, and digits in a text are no number. */
+    assert_reads(write_lines(folder,
+                             "{\"n\":[18446744073709551616,-1000000000000000019884624838656],"
+                             "\"x\":0.12345678901234567890123,\"y\":1e0000000000000000000001,"
+                             "\"text\":\"\\\"12345678901234567890123\"}"),
+                 "[\"12345678901234567890123]$\n");
     folder_drop(folder);
 }
 
@@ -89,6 +95,9 @@ static void bad_lines(void **state)
         {"{\"text\":\"\xFF\"}", "not valid JSON"},
         {"{\"text\":\"a\\u0000\"}", "not valid JSON"},
         {"{\"text\":\"a\",\"text\":\"b\"}", "not valid JSON"},
+        {"{\"text\":99999999999999999999}", "\"text\" is not a string"},
+        {"{\"text\":1e999}", "not valid JSON"},
+        {"{\"text\":99999999999999999999 9}", "not valid JSON"},
         {"[1]", "not an object"},
         {"\"text\"", "not valid JSON"},
         {"3", "not valid JSON"},
