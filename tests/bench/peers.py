@@ -3,7 +3,8 @@
     python3 tests/bench/peers.py BUILD_FOLDER [--llmc PROGRAM] [--rounds N]
 
 --llmc: a train_gpt2 of llm.c, built with OpenMP, run in its own folder (GPT-2 124M, B=4, T=64); it
-prints "(took N ms)" a step). nanoGPT's setting is compared with PyTorch where it is installed.
+prints "(took N ms)" a step). With PyTorch where it is installed: nanoGPT's setting, and GPT-2 124M in
+f32 and bf16, eager and compiled (the better counts); --no-compile leaves the compiled ones out.
 """
 
 import argparse
@@ -19,6 +20,7 @@ arguments = argparse.ArgumentParser()
 arguments.add_argument("build", type=pathlib.Path)
 arguments.add_argument("--llmc", type=pathlib.Path)
 arguments.add_argument("--rounds", type=int, default=3)
+arguments.add_argument("--no-compile", action="store_true")
 options = arguments.parse_args()
 quernel = options.build.resolve() / "quernel"
 
@@ -53,6 +55,43 @@ def torch_step():
     return json.loads(out.stdout)["step_ms"]
 
 
+def torch_gpt2(precision, compiled):
+    script = pathlib.Path(__file__).resolve().parent / "gpt2_torch.py"
+    command = [sys.executable, script, "--precision", precision]
+    out = subprocess.run(
+        command + (["--compile"] if compiled else []), capture_output=True, text=True
+    )
+    if out.returncode == 77:
+        return None
+    if out.returncode != 0:
+        print(f"PyTorch {precision}{', compiled' if compiled else ''} failed", file=sys.stderr)
+        return None
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+def beside_torch(precision, flags):
+    """Quernel, PyTorch eager and compiled in turn."""
+    ways = [False] if options.no_compile else [False, True]
+    mine, theirs = [], {way: [] for way in ways}
+    for _ in range(options.rounds):
+        mine.append(ours(*flags, "--precision", precision))
+        for way in ways:
+            theirs[way].append(torch_gpt2(precision, way))
+    step = statistics.median(one["step_ms"] for one in mine)
+    line = f"GPT-2 124M, B=4 T=64, {precision}: quernel {step:.1f} ms"
+    line += f" ({mine[0]['device_bytes'] / 1e6:.0f} MB on the device)"
+    for way in ways:
+        runs = [run for run in theirs[way] if run]
+        if not runs:
+            continue
+        other = statistics.median(run["step_ms"] for run in runs)
+        name = "compiled" if way else "eager"
+        line += f"; PyTorch {name} {other:.1f} ms ({runs[0]['peak_bytes'] / 1e6:.0f} MB process):"
+        line += f" {other / step:.2f} times"
+    print(line, flush=True)
+    return step
+
+
 def compare(label, peer, a, b):
     mine, theirs = [], []
     for _ in range(options.rounds):
@@ -74,5 +113,15 @@ nano = "--layers 4 --heads 4 --embed 128 --ffn 512 --vocab 65".split()
 if options.llmc:
     gpt2 = "train --arch gpt2 --size 124M --batch 4 --context 64".split()
     compare("GPT-2 124M, B=4 T=64", "llm.c", lambda: ours(*gpt2)["step_ms"], llmc_step)
+wide = "train --arch gpt2 --size 124M --batch 4 --context 64".split()
+gemm = ["--m", "1536", "--n", "1536", "--k", "768", "--dtype", "bf16"]
+gemm = [ours("gemm", *gemm) for _ in range(options.rounds)]
+print(
+    f"bf16 product 1536x1536x768: {statistics.median(g['gflops'] for g in gemm):.0f} GFLOP/s, ",
+    end="",
+)
+print(f"{statistics.median(g['percent_of_peak'] for g in gemm):.1f} % of peak", flush=True)
+steps = {precision: beside_torch(precision, wide) for precision in ("f32", "bf16")}
+print(f"bf16 beside our f32: {steps['f32'] / steps['bf16']:.2f} times faster", flush=True)
 small = ["train", "--arch", "gpt2", "--batch", "12", "--context", "64", *nano]
 compare("nanoGPT's setting", "PyTorch", lambda: ours(*small)["step_ms"], torch_step)
