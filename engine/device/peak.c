@@ -38,15 +38,38 @@ __attribute__((target("avx512f,fma"))) static void host_loop_512(host_part *part
     part->out = x[0][0];
 }
 
+/* Pairs of bf16. */
+__attribute__((target("avx512f"))) static void host_loop_bf16(host_part *part)
+{
+    vector16 x[CHAINS], ones = part->a - (vector16){0};
+#pragma GCC unroll 16
+    for (int j = 0; j < CHAINS; j++) x[j] = ones + (float)j;
+#if defined(__GNUC__)
+    for (int i = 0; i < part->rounds; i++) {
+#pragma GCC unroll 16
+        for (int j = 0; j < CHAINS; j++) __asm__("vdpbf16ps %1, %1, %0" : "+v"(x[j]) : "v"(ones));
+    }
+#endif
+#pragma GCC unroll 16
+    for (int j = 1; j < CHAINS; j++) x[0] += x[j];
+    part->out = x[0][0];
+}
+
 static void *host_thread(void *part)
 {
     host_loop_512(part);
     return NULL;
 }
 
-static bool host_can(void)
+static void *host_thread_bf16(void *part)
 {
-    return __builtin_cpu_supports("avx512f");
+    host_loop_bf16(part);
+    return NULL;
+}
+
+static bool host_can(bool bf16)
+{
+    return bf16 ? __builtin_cpu_supports("avx512bf16") : __builtin_cpu_supports("avx512f");
 }
 #else
 static void *host_thread(void *part)
@@ -54,29 +77,37 @@ static void *host_thread(void *part)
     return part;
 }
 
-static bool host_can(void)
+static void *host_thread_bf16(void *part)
 {
-    return false;
+    return part;
+}
+
+static bool host_can(bool bf16)
+{
+    return false && bf16;
 }
 #endif
 
 /* GFLOP/s of the host loop on `threads` threads; 0 where there is no host loop for this CPU. */
-static double host_gflops(int threads, int rounds)
+static double host_gflops(int threads, int rounds, bool bf16)
 {
     pthread_t ids[256];
     host_part parts[256];
     double best = 0;
-    if (!host_can()) return 0;
+    if (!host_can(bf16)) return 0;
     if (threads > 256) threads = 256;
     for (int try = 0; try < ROUNDS; try++) {
         double start = qn__seconds();
         int started = 0;
         for (; started < threads; started++) {
             parts[started] = (host_part){.rounds = rounds, .a = 1e-6f, .b = 0.999f};
-            if (pthread_create(&ids[started], NULL, host_thread, &parts[started]) != 0) break;
+            if (pthread_create(&ids[started], NULL, bf16 ? host_thread_bf16 : host_thread,
+                               &parts[started]) != 0)
+                break;
         }
         for (int i = 0; i < started; i++) pthread_join(ids[i], NULL);
-        double rate = 2.0 * 16 * CHAINS * rounds * started / (qn__seconds() - start) * 1e-9;
+        double rate =
+            (bf16 ? 4.0 : 2.0) * 16 * CHAINS * rounds * started / (qn__seconds() - start) * 1e-9;
         if (rate > best) best = rate;
     }
     return best;
@@ -252,7 +283,10 @@ qn_status qn_device_measure(qn_device *device, qn_peaks *peaks)
     if (status == QN_OK) status = measure_matrix(device, out, &peaks->matrix_gflops);
     qn__buffer_destroy(&out);
     if (status != QN_OK) return status;
-    if (caps->type == QN_CPU) peaks->host_gflops = host_gflops(caps->compute_units, rounds * 16);
+    if (caps->type == QN_CPU)
+        peaks->host_gflops = host_gflops(caps->compute_units, rounds * 16, false);
+    if (caps->type == QN_CPU && qn__proven(caps, QN_PROBE_X86_BF16))
+        peaks->host_matrix_gflops = host_gflops(caps->compute_units, rounds * 16, true);
     caps->peak_gflops = peaks->gflops;
     caps->peak_gbytes = peaks->gbytes_per_s;
     caps->peak_matrix_gflops = peaks->matrix_gflops;

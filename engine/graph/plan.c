@@ -153,7 +153,8 @@ static qn_status choose_step(qn_plan *plan, qn_step *step)
     QN_TRY(launch(&recorder, call));
     qn_cost cost = qn__call_cost(call);
     const qn_caps *caps = &plan->store->caps;
-    double flops_s = caps->peak_gflops > 0 ? cost.flops / (caps->peak_gflops * 1e9) : 0;
+    double peak = qn__call_peak(call);
+    double flops_s = peak > 0 ? cost.flops / peak : 0;
     double bytes_s = caps->peak_gbytes > 0 ? cost.bytes / (caps->peak_gbytes * 1e9) : 0;
     plan->facts.flops += cost.flops;
     plan->facts.bytes += cost.bytes;

@@ -117,6 +117,7 @@ bool qn__plan_orders(const qn_plan *plan, json_t *orders)
 typedef struct op_time {
     char name[32];
     double seconds, flops, bytes;
+    double at_peak; /* seconds these flops take at the peaks of what computed them */
     int64_t calls;
 } op_time;
 
@@ -162,6 +163,8 @@ static int collect(const qn_plan *plan, op_time *rows, int count)
         qn_cost cost = qn__call_cost(&step->call);
         rows[r].seconds += step->seconds;
         rows[r].flops += cost.flops * (double)step->runs;
+        double peak = qn__call_peak(&step->call);
+        if (peak > 0) rows[r].at_peak += cost.flops / peak * (double)step->runs;
         rows[r].bytes += cost.bytes * (double)step->runs;
         rows[r].calls += step->runs;
     }
@@ -171,7 +174,7 @@ static int collect(const qn_plan *plan, op_time *rows, int count)
 static json_t *row_json(const op_time *row, const qn_caps *caps)
 {
     double s = row->seconds > 0 ? row->seconds : 1e-12;
-    double flops_part = caps->peak_gflops > 0 ? row->flops / s / (caps->peak_gflops * 1e9) : 0;
+    double flops_part = row->at_peak / s;
     double bytes_part = caps->peak_gbytes > 0 ? row->bytes / s / (caps->peak_gbytes * 1e9) : 0;
     bool compute = flops_part >= bytes_part;
     return json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:s}", "op", row->name, "calls",

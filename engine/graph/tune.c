@@ -87,7 +87,8 @@ static double now(const work *w)
 static double predict(const qn_caps *caps, const qn_call *call)
 {
     qn_cost cost = qn__call_cost(call);
-    double flops_s = caps->peak_gflops > 0 ? cost.flops / (caps->peak_gflops * 1e9) : 0;
+    double peak = qn__call_peak(call);
+    double flops_s = peak > 0 ? cost.flops / peak : 0;
     double bytes_s = caps->peak_gbytes > 0 ? cost.bytes / (caps->peak_gbytes * 1e9) : 0;
     double s = flops_s > bytes_s ? flops_s : bytes_s;
     return s > 0 ? s : cost.flops * 1e-12 + cost.bytes * 1e-11;
@@ -246,7 +247,8 @@ static json_t *row_of(const qn_caps *caps, const item *one)
 {
     qn_cost cost = qn__call_cost(&one->call);
     double s = one->entry.choice_ms > 0 ? one->entry.choice_ms * 1e-3 : 1e-12;
-    double flops = caps->peak_gflops > 0 ? cost.flops / s / (caps->peak_gflops * 1e9) : 0;
+    double peak = qn__call_peak(&one->call);
+    double flops = peak > 0 ? cost.flops / s / peak : 0;
     double bytes = caps->peak_gbytes > 0 ? cost.bytes / s / (caps->peak_gbytes * 1e9) : 0;
     return json_pack("{s:s,s:i,s:s,s:f,s:s,s:f,s:f,s:s}", "case", one->line, "count", one->count,
                      "default", one->entry.preset, "default_ms", one->entry.preset_ms, "choice",

@@ -105,6 +105,13 @@ qn_cost qn__call_cost(const qn_call *call)
     return cost;
 }
 
+double qn__call_peak(const qn_call *call)
+{
+    const qn_caps *caps = call->caps;
+    bool unit = call->variant && call->variant->family == QN_MATRIX && caps->peak_matrix_gflops > 0;
+    return (unit ? caps->peak_matrix_gflops : caps->peak_gflops) * 1e9;
+}
+
 void qn__out_shape(qn_call *call, int out, qn_dtype dtype, const qn_shape *shape)
 {
     call->out[out].there = true;

@@ -173,6 +173,9 @@ qn_status qn__call_shape(qn_call *call) QN_MUST_USE;
  * its refusal as the error. Sets call->variant and call->setting. What was timed: ops/choice.h. */
 qn_status qn__call_choose(qn_call *call, const char *force) QN_MUST_USE;
 qn_cost qn__call_cost(const qn_call *call);
+/* What the chosen variant computes with, flop/s as measured: the matrix unit or f32 arithmetic. 0:
+ * not measured. */
+double qn__call_peak(const qn_call *call);
 
 /* ---- for writing ops ---- */
 

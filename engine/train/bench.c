@@ -9,6 +9,7 @@
 #include "ops/choice.h"
 #include "ops/rig.h"
 #include "train/loss_scale.h"
+#include "train/metrics.h"
 #include "train/training.h"
 
 #include <math.h>
@@ -88,7 +89,7 @@ qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench_option
     if (status == QN_OK) {
         qn_cost cost = qn__call_cost(&rig.call);
         double gflops = cost.flops / seconds * 1e-9, gbytes = cost.bytes / seconds * 1e-9;
-        double of_flops = 100 * gflops / caps->peak_gflops,
+        double of_flops = 100 * cost.flops / seconds / qn__call_peak(&rig.call),
                of_bytes = 100 * gbytes / caps->peak_gbytes;
         bool compute = of_flops >= of_bytes;
         status = dump(json_pack("{s:s,s:s,s:s,s:s,s:f,s:f,s:f,s:f,s:s}", "case",
@@ -158,8 +159,8 @@ qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int b
         json_t *root = json_pack(
             "{s:f,s:f,s:f,s:I,s:s,s:I,s:I}", "step_ms", seconds * 1e3, "tokens_per_s",
             (double)batch * c.context / seconds, "percent_of_peak",
-            100 * qn__training_flops(t) / seconds / (caps->peak_gflops * 1e9), "parameters",
-            (json_int_t)qn_model_parameters(&c), "device", caps->name, "device_bytes",
+            100 * qn__training_flops(t) / seconds / (qn__run_peak_gflops(caps, t->type) * 1e9),
+            "parameters", (json_int_t)qn_model_parameters(&c), "device", caps->name, "device_bytes",
             (json_int_t)bytes, "planned_bytes", (json_int_t)qn__training_bytes(t));
         if (profile) json_object_set_new(root, "profile", json_loads(profile, 0, NULL));
         status = dump(root, json);

@@ -68,7 +68,8 @@ double qn__run_flops_per_token(const qn_model_config *config, const qn_lora *lor
 
 double qn__run_peak_gflops(const qn_caps *caps, qn_dtype type)
 {
-    bool matrix_unit = type != QN_F32 && caps->peak_matrix_gflops > 0;
+    bool has = type == QN_BF16 || (type == QN_F16 && caps->type != QN_CPU);
+    bool matrix_unit = has && caps->peak_matrix_gflops > 0;
     return matrix_unit ? caps->peak_matrix_gflops : caps->peak_gflops;
 }
 

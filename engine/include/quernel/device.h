@@ -38,6 +38,7 @@ typedef struct qn_peaks {
     double host_gflops;
     double gbytes_per_s;
     double matrix_gflops;
+    double host_matrix_gflops; /* of that instruction in a loop of host C; 0: there is none */
 } qn_peaks;
 QN_API qn_status qn_device_measure(qn_device *device, qn_peaks *peaks) QN_MUST_USE;
 
