@@ -5,14 +5,9 @@
 #include "base/log.h"
 #include "train/data_internal.h"
 
-#include <errno.h>
-#include <glob.h>
 #include <inttypes.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct maker {
     const qn__dataset *dataset;
@@ -114,23 +109,12 @@ static qn_status add_plain(void *user, const qn__document *document, const char 
     return qn__token_sink_end_document(m->sink);
 }
 
-/* What a run that was killed left beside `path`. */
+/* What runs that were killed left beside `path`. */
 static void remove_left(const char *path)
 {
-    static const char ending[] = ".tmp-";
-    glob_t found = {0};
-    size_t room = strlen(path) + sizeof ending + 1;
-    char *pattern = malloc(room);
-    if (!pattern) return;
-    snprintf(pattern, room, "%s%s*", path, ending);
-    if (glob(pattern, 0, NULL, &found) == 0)
-        for (size_t i = 0; i < found.gl_pathc; i++) {
-            long process = strtol(found.gl_pathv[i] + room - 2, NULL, 10);
-            bool gone = process > 0 && kill((pid_t)process, 0) != 0 && errno == ESRCH;
-            if (gone) (void)!unlink(found.gl_pathv[i]);
-        }
-    globfree(&found);
-    free(pattern);
+    char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
+    if (folder) qn__folder_sweep(folder);
+    free(folder);
 }
 
 /* path NULL: in memory. */

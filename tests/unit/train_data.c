@@ -316,7 +316,7 @@ static void damage(void **state)
     }
     /* What a killed run left is removed, what a living one writes is not. */
     char left[4420], own[4420];
-    snprintf(left, sizeof left, "%s.tmp-2147483646", file);
+    snprintf(left, sizeof left, "%s.tmp-999999999", file);
     snprintf(own, sizeof own, "%s.tmp-%ld", file, (long)getppid());
     file_write(left, "x", 1);
     file_write(own, "x", 1);
