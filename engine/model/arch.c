@@ -168,13 +168,9 @@ static bool locate(const qn_model_config *config, int cursor, const qn_weight_ro
     return (*row)->name != NULL;
 }
 
-bool qn__weight_next(const qn_model_config *config, int *cursor, qn_weight *weight)
+static void fill_weight(const qn_model_config *config, const qn_weight_row *row, int layer,
+                        qn_weight *weight)
 {
-    const qn_weight_row *row;
-    int layer;
-    do {
-        if (!locate(config, (*cursor)++, &row, &layer)) return false;
-    } while (!present(config, row->role));
     *weight = (qn_weight){.role = row->role, .layer = layer};
     const char *mark = strstr(row->name, "%d");
     if (mark)
@@ -185,6 +181,25 @@ bool qn__weight_next(const qn_model_config *config, int *cursor, qn_weight *weig
     for (int i = 0; i < weight->shape.rank; i++)
         weight->shape.dim[i] = size_of(config, row->shape[i]);
     weight->decay = weight->shape.rank >= 2;
+}
+
+bool qn__weight_next(const qn_model_config *config, int *cursor, qn_weight *weight)
+{
+    const qn_weight_row *row;
+    int layer;
+    do {
+        if (!locate(config, (*cursor)++, &row, &layer)) return false;
+    } while (!present(config, row->role));
+    fill_weight(config, row, layer, weight);
+    return true;
+}
+
+bool qn__weight_at(const qn_model_config *config, qn_role role, int layer, qn_weight *weight)
+{
+    const qn_weight_row *row = qn__arch(config->arch)->weights;
+    while (row->name && row->role != role) row++;
+    if (!row->name || !present(config, role)) return false;
+    fill_weight(config, row, layer, weight);
     return true;
 }
 

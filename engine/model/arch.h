@@ -90,6 +90,9 @@ typedef struct qn_weight {
  * head come only where the configuration has them. */
 bool qn__weight_next(const qn_model_config *config, int *cursor, qn_weight *weight);
 
+/* The weight of that role; false where the model has none. */
+bool qn__weight_at(const qn_model_config *config, qn_role role, int layer, qn_weight *weight);
+
 int qn__head_size(const qn_model_config *config);
 /* Does this layer attend through the window? False where the window is no shorter than the context.
  */

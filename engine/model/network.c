@@ -192,13 +192,6 @@ static qn_tensor *input(qn_network *n, const char *ending)
                                                  : qn_graph_input(n->graph, name);
 }
 
-static bool weight_of(const qn_model_config *config, qn_role role, int layer, qn_weight *weight)
-{
-    for (int cursor = 0; qn__weight_next(config, &cursor, weight);)
-        if (weight->role == role && weight->layer == layer) return true;
-    return false;
-}
-
 /* The name of what is computed with: the copy, where there is one. */
 static const char *as_read(const qn_network *n, const char *name, char *copy, size_t bytes)
 {
@@ -231,7 +224,7 @@ static qn_tensor *weight(qn_network *n, qn_role role, int layer)
 {
     qn_weight found;
     char copy[160];
-    if (!weight_of(n->config, role, layer, &found)) return QN_NONE;
+    if (!qn__weight_at(n->config, role, layer, &found)) return QN_NONE;
     if (!n->lora || n->lora->rank == 0) return trained(n, found.name);
     return qn_graph_input(n->graph, as_read(n, found.name, copy, sizeof copy));
 }
@@ -250,7 +243,7 @@ static qn_tensor *adapted(qn_network *n, qn_tensor *x, qn_tensor *y, qn_role rol
 {
     qn_weight base, a, b;
     char line[64];
-    if (!qn__lora_has(n->lora, role) || !weight_of(n->config, role, layer, &base)) return y;
+    if (!qn__lora_has(n->lora, role) || !qn__weight_at(n->config, role, layer, &base)) return y;
     qn__lora_pair(n->config, n->lora, &base, &a, &b);
     int stream = 2 * n->config->layers + 1 + layer * QN_ROLE_COUNT + (int)role;
     qn_tensor *h = dropout(n, x, n->lora->dropout, stream);

@@ -186,8 +186,16 @@ static void weights_of_a_layer(void **state)
         qn_weight weight;
         int count = 0;
         assert_int_equal(qn_model_config_named(table[i].arch, NULL, &c), QN_OK);
-        for (int cursor = 0; qn__weight_next(&c, &cursor, &weight);) count += weight.layer == 1;
+        for (int cursor = 0; qn__weight_next(&c, &cursor, &weight);) {
+            qn_weight same;
+            count += weight.layer == 1;
+            assert_true(qn__weight_at(&c, weight.role, weight.layer, &same));
+            assert_string_equal(same.name, weight.name);
+            assert_true(qn_shape_equal(&same.shape, &weight.shape));
+        }
         assert_int_equal(count, table[i].count);
+        assert_true(qn__weight_at(&c, QN_Q_NORM, 0, &weight) == (c.arch == QN_QWEN3));
+        assert_true(!qn__weight_at(&c, QN_HEAD, -1, &weight) == c.tied);
     }
 }
 
