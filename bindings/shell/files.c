@@ -56,10 +56,10 @@ int qn__read_file(const char *path, char **data, size_t *bytes)
 
 int qn__write_file(const char *path, const char *data, size_t bytes)
 {
-    size_t length = strlen(path) + 8;
+    size_t length = strlen(path) + 32;
     char *temporary = malloc(length);
     if (!temporary) return qn__say_error(QN_EXIT_OS, "out of memory");
-    snprintf(temporary, length, "%s.tmp", path);
+    snprintf(temporary, length, "%s.tmp-%ld", path, (long)getpid()); /* as the library: swept */
     FILE *file = fopen(temporary, "wb");
     bool good = file && fwrite(data, 1, bytes, file) == bytes;
     if (file && fflush(file) != 0) good = false;
