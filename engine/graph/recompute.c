@@ -84,7 +84,8 @@ static bool is_there(const remaker *r, int tensor)
 {
     const qn_tensor *t = r->graph->tensors[tensor];
     if (t->store >= 0) return !r->written[t->store];
-    return r->needed[t->root] || (r->maker[t->root] >= 0 && r->again[r->maker[t->root]]);
+    int maker = r->maker[t->root]; /* written by several: it may have been something else */
+    return maker >= 0 && (r->needed[t->root] || r->again[maker]);
 }
 
 static bool cheap_again(const remaker *r, const qn_node *node)

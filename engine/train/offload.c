@@ -29,11 +29,11 @@ typedef struct pieces {
     int count, capacity;
 } pieces;
 
-/* Of a device with little room: two pieces are there at once, of at most a sixteenth of the largest
- * tensor each. */
+/* Two pieces are there at once: small, where there is little room, and few, since each is some
+ * nodes of a plan. */
 static int64_t elements_a_piece(const qn_training *t)
 {
-    const int64_t unit = 4096, most = 1 << 20;
+    const int64_t unit = 4096, most = 16 << 20;
     int64_t largest = 0;
     qn_weight weight;
     for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);)
