@@ -3,8 +3,8 @@
     python3 tests/bench/peers.py BUILD_FOLDER [--llmc PROGRAM] [--rounds N]
 
 --llmc: a train_gpt2 of llm.c, built with OpenMP, run in its own folder (GPT-2 124M, B=4, T=64); it
-prints "(took N ms)" a step). With PyTorch where it is installed: nanoGPT's setting, and GPT-2 124M in
-f32 and bf16, eager and compiled (the better counts); --no-compile leaves the compiled ones out.
+prints "(took N ms)" a step). With PyTorch where it is installed: nanoGPT's setting, and GPT-2 124M
+in f32 and bf16, eager and compiled (the better counts); --no-compile leaves the compiled ones out.
 """
 
 import argparse
