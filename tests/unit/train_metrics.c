@@ -255,6 +255,9 @@ static void test_peaks(void **state)
     caps.peak_matrix_gflops = 200;
     assert_true(qn__run_peak_gflops(&caps, QN_F32) == 100);
     assert_true(qn__run_peak_gflops(&caps, QN_BF16) == 200);
+    assert_true(qn__run_peak_gflops(&caps, QN_F16) ==
+                100); /* a CPU multiplies pairs of bf16 only */
+    caps.type = QN_GPU;
     assert_true(qn__run_peak_gflops(&caps, QN_F16) == 200);
 }
 
