@@ -3,6 +3,7 @@
 #include "base/check.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,10 +94,12 @@ qn_status qn__document_chat(qn__document *d, const qn_message *messages, size_t 
 typedef struct place {
     const char *path;
     uint64_t line;
+    char part[40]; /* "message 2: ", or empty */
 } place;
 
 #define BAD(at, format, ...)                                                                       \
-    qn__fail(QN_BAD_DATA, "%s:%" PRIu64 ": " format, (at)->path, (at)->line, __VA_ARGS__)
+    qn__fail(QN_BAD_DATA, "%s:%" PRIu64 ": %s" format, (at)->path, (at)->line, (at)->part,         \
+             __VA_ARGS__)
 
 /* A key whose value is null counts as absent: tables written row by row have such. */
 static const json_t *member(const json_t *object, const char *key)
@@ -135,17 +138,14 @@ static qn_status from_pair(qn__document *d, const json_t *root, const place *at)
     return qn__document_add(d, completion);
 }
 
-static qn_status read_message(const json_t *one, size_t number, const place *at,
-                              qn_message *message)
+static qn_status read_message(const json_t *one, const place *at, qn_message *message)
 {
     size_t bytes;
-    if (!json_is_object(one)) return BAD(at, "message %zu is not an object", number);
-    qn_status status = text_of(one, "role", at, &message->role, &bytes);
-    if (status == QN_OK) status = text_of(one, "content", at, &message->content, &message->bytes);
-    if (status != QN_OK) return qn__wrap(status, "message %zu: ", number);
+    if (!json_is_object(one)) return BAD(at, "not an object with \"%s\" and \"content\"", "role");
+    QN_TRY(text_of(one, "role", at, &message->role, &bytes));
+    QN_TRY(text_of(one, "content", at, &message->content, &message->bytes));
     if (role_of(message->role) >= 0) return QN_OK;
-    return BAD(at, "message %zu: role \"%.40s\" is not system, user, assistant or tool", number,
-               message->role);
+    return BAD(at, "role \"%.40s\" is not system, user, assistant or tool", message->role);
 }
 
 static qn_status from_messages(qn__document *d, const json_t *root, const place *at)
@@ -158,7 +158,9 @@ static qn_status from_messages(qn__document *d, const json_t *root, const place 
     qn_message *messages = calloc(count, sizeof *messages);
     qn_status status = messages ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
     for (size_t i = 0; status == QN_OK && i < count; i++) {
-        status = read_message(json_array_get(list, i), i + 1, at, &messages[i]);
+        place one = *at;
+        snprintf(one.part, sizeof one.part, "message %zu: ", i + 1);
+        status = read_message(json_array_get(list, i), &one, &messages[i]);
         learns |= status == QN_OK && role_of(messages[i].role) == ASSISTANT && messages[i].bytes;
     }
     if (status == QN_OK && !learns)
@@ -170,7 +172,7 @@ static qn_status from_messages(qn__document *d, const json_t *root, const place 
 
 qn_status qn__document_json(qn__document *d, const json_t *root, const char *path, uint64_t line)
 {
-    const place at = {path, line};
+    const place at = {.path = path, .line = line};
     if (!json_is_object(root)) return BAD(&at, "not an object like {\"text\": \"...\"}%s", "");
     bool text = member(root, "text"), messages = member(root, "messages"),
          pair = member(root, "prompt") || member(root, "completion");

@@ -19,7 +19,7 @@ typedef struct qn_packing {
 
 /* Best fit, longest pieces first (Ding et al., "Fewer truncations improve language modeling", ICML
  * 2024): every token is in exactly one piece. A function of the documents' lengths and of context
- * alone. Time n log-free: a bit set finds the fullest sequence with room. */
+ * alone. */
 qn_status qn__packing_create(const qn_tokens *tokens, int64_t context,
                              qn_packing *packing) QN_MUST_USE;
 void qn__packing_free(qn_packing *packing);

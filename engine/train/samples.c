@@ -22,8 +22,7 @@ void qn__samples_free(qn_samples *samples)
     *samples = (qn_samples){0};
 }
 
-/* Rows of `tokens` tokens from `first` on; `next` says whether the last one predicts the token
- * after it. */
+/* Rows of a piece; the last one predicts the token after it, if the document goes on. */
 static qn_status put(const qn_samples *samples, const qn_piece *piece, int32_t *ids,
                      int32_t *targets)
 {
