@@ -41,26 +41,56 @@
 #define QN_PAIR (QN_ITEM / 16 * 2)
 #define QN_COLUMN (QN_ITEM % 16)
 
+/* Four elements of type QN_T. */
+inline float4 qn_get4(__global const QN_ELEM *p)
+{
+#if QN_T == 0
+    return qn_load4(p);
+#else
+    const ushort4 bits =
+        ((uintptr_t)p & 7) == 0 ? *(__global const ushort4 *)p : (ushort4)(p[0], p[1], p[2], p[3]);
+#if QN_T == 2
+    return as_float4(convert_uint4(bits) << 16);
+#else
+    return (float4)(qn_f16_value(bits.x), qn_f16_value(bits.y), qn_f16_value(bits.z),
+                    qn_f16_value(bits.w));
+#endif
+#endif
+}
+
+inline void qn_put4(const float4 v, __global QN_ELEM *p)
+{
+#if QN_T == 0
+    qn_store4(v, p);
+#else
+    QN_PUT(v.x, p);
+    QN_PUT(v.y, p + 1);
+    QN_PUT(v.z, p + 2);
+    QN_PUT(v.w, p + 3);
+#endif
+}
+
 /* Elements from .. from + 4 quads of `rows` rows of x into `to`; where[r] < 0: zeros. All items. */
-inline void qn_fill(__local float4 *to, const int step, __global const float *x, const ulong stride,
-                    __local const int *where, const int rows, const int from, const int quads)
+inline void qn_fill(__local float4 *to, const int step, __global const QN_ELEM *x,
+                    const ulong stride, __local const int *where, const int rows, const int from,
+                    const int quads)
 {
     barrier(CLK_LOCAL_MEM_FENCE); /* `to` has been read, `where` written */
     for (int i = QN_ITEM; i < rows * quads; i += QN_ITEMS) {
         const int r = i / quads, c = i % quads;
         to[r * step + c] =
-            where[r] < 0 ? (float4)(0.0f) : qn_load4(x + (ulong)where[r] * stride + from + 4 * c);
+            where[r] < 0 ? (float4)(0.0f) : qn_get4(x + (ulong)where[r] * stride + from + 4 * c);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
 /* 16 rows that stay: row r of x, zeros from row `count` on. The next barrier is the caller's. */
-inline void qn_hold(__local float4 *to, const int n4, __global const float *x, const ulong stride,
+inline void qn_hold(__local float4 *to, const int n4, __global const QN_ELEM *x, const ulong stride,
                     const int count)
 {
     for (int i = QN_ITEM; i < QN_ROWS * n4; i += QN_ITEMS) {
         const int r = i / n4, c = i % n4;
-        to[r * (n4 + 1) + c] = r < count ? qn_load4(x + r * stride + 4 * c) : (float4)(0.0f);
+        to[r * (n4 + 1) + c] = r < count ? qn_get4(x + r * stride + 4 * c) : (float4)(0.0f);
     }
 }
 
@@ -74,7 +104,7 @@ inline float qn_chain4(const float4 a, const float4 b, float sum)
 
 /* s[t], s[QN_EACH_ITEM + t]: the item's two rows of `held` with row column + 16 t of the block. */
 inline void qn_products(float *s, __local const float4 *held, const int n4, __local float4 *slice,
-                        __global const float *x, const ulong stride, __local const int *where)
+                        __global const QN_ELEM *x, const ulong stride, __local const int *where)
 {
     QN_UNROLL for (int t = 0; t < 2 * QN_EACH_ITEM; t++) s[t] = 0.0f;
     for (int from = 0; from < n4; from += QN_SLICE / 4) {
@@ -97,7 +127,7 @@ inline void qn_products(float *s, __local const float4 *held, const int n4, __lo
  * x[where[j]], j ascending; weights and rows up to the next multiple of 4 are 0. total, if wanted,
  * adds the weights alone. */
 inline void qn_gather(float4 *sum, float *total, __local const float4 *weight, const int step,
-                      const int n4, __local float4 *slice, __global const float *x,
+                      const int n4, __local float4 *slice, __global const QN_ELEM *x,
                       const ulong stride, __local const int *where, const int count)
 {
     const int fit = QN_FIT(n4), quads = QN_QUADS(n4);
@@ -128,15 +158,15 @@ inline void qn_gather(float4 *sum, float *total, __local const float4 *weight, c
 
 /* The item's two rows of sums, times a factor each, to rows of x. */
 inline void qn_put(const float4 *sum, const float f0, const float f1, const int n4,
-                   __global float *x, const ulong stride, const int count)
+                   __global QN_ELEM *x, const ulong stride, const int count)
 {
     x += QN_PAIR * stride;
     QN_UNROLL for (int t = 0; t < QN_QUADS(n4); t++)
     {
         const int c = QN_COLUMN + 16 * t;
         const float4 a = sum[t] * f0, b = sum[QN_QUADS(n4) + t] * f1;
-        if (QN_PAIR < count && c < n4) qn_store4(a, x + 4 * c);
-        if (QN_PAIR + 1 < count && c < n4) qn_store4(b, x + stride + 4 * c);
+        if (QN_PAIR < count && c < n4) qn_put4(a, x + 4 * c);
+        if (QN_PAIR + 1 < count && c < n4) qn_put4(b, x + stride + 4 * c);
     }
 }
 
@@ -177,10 +207,10 @@ inline uint qn_rows_with_keys(__local const int *range)
     return rows;
 }
 
-QN_KERNEL void attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, q), QN_IN(float, k),
-                             QN_IN(float, v), QN_IN(int, ranges), QN_IN(int, slots),
-                             const float scale, const float cap, const int heads, const int groups,
-                             const int rows)
+QN_KERNEL void attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q),
+                             QN_IN(QN_ELEM, k), QN_IN(QN_ELEM, v), QN_IN(int, ranges),
+                             QN_IN(int, slots), const float scale, const float cap, const int heads,
+                             const int groups, const int rows)
 {
     __local float4 query[QN_ROWS * QN_D_STEP], slice[QN_SLICE_SPACE];
     __local float4 scores[QN_ROWS * QN_SCORE_STEP];
@@ -262,10 +292,11 @@ QN_KERNEL void attention_fwd(QN_OUT(float, o), QN_OUT(float, lse), QN_IN(float, 
 }
 
 /* dq, and delta for the other kernel. */
-QN_KERNEL void attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float, dout),
-                            QN_IN(float, q), QN_IN(float, k), QN_IN(float, v), QN_IN(int, ranges),
-                            QN_IN(float, o), QN_IN(float, lse), const float scale, const float cap,
-                            const int heads, const int groups, const int rows)
+QN_KERNEL void attention_dq(QN_OUT(QN_ELEM, dq), QN_OUT(float, delta), QN_IN(QN_ELEM, dout),
+                            QN_IN(QN_ELEM, q), QN_IN(QN_ELEM, k), QN_IN(QN_ELEM, v),
+                            QN_IN(int, ranges), QN_IN(QN_ELEM, o), QN_IN(float, lse),
+                            const float scale, const float cap, const int heads, const int groups,
+                            const int rows)
 {
     __local float4 query[QN_ROWS * QN_D_STEP], grad[QN_ROWS * QN_E_STEP], slice[QN_SLICE_SPACE];
     __local float4 weights[QN_ROWS * QN_WEIGHT_STEP];
@@ -283,7 +314,7 @@ QN_KERNEL void attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float
         const ulong at = first_row + (ulong)QN_ITEM * heads;
         float sum = 0.0f;
         for (int e = 0; e < QN_E4; e++)
-            sum = qn_chain4(grad[QN_ITEM * QN_E_STEP + e], qn_load4(QN_AT(o) + at * QN_E + 4 * e),
+            sum = qn_chain4(grad[QN_ITEM * QN_E_STEP + e], qn_get4(QN_AT(o) + at * QN_E + 4 * e),
                             sum);
         top[QN_ITEM] = sum;
         norm[QN_ITEM] = QN_AT(lse)[at];
@@ -318,10 +349,11 @@ QN_KERNEL void attention_dq(QN_OUT(float, dq), QN_OUT(float, delta), QN_IN(float
 }
 
 /* The same with keys and rows exchanged: 16 keys stay, rows of all heads of the group go by. */
-QN_KERNEL void attention_dkv(QN_OUT(float, dk), QN_OUT(float, dv), QN_IN(float, delta),
-                             QN_IN(float, dout), QN_IN(float, q), QN_IN(float, k), QN_IN(float, v),
-                             QN_IN(int, ranges), QN_IN(float, lse), const float scale,
-                             const float cap, const int heads, const int groups, const int rows)
+QN_KERNEL void attention_dkv(QN_OUT(QN_ELEM, dk), QN_OUT(QN_ELEM, dv), QN_IN(float, delta),
+                             QN_IN(QN_ELEM, dout), QN_IN(QN_ELEM, q), QN_IN(QN_ELEM, k),
+                             QN_IN(QN_ELEM, v), QN_IN(int, ranges), QN_IN(float, lse),
+                             const float scale, const float cap, const int heads, const int groups,
+                             const int rows)
 {
     __local float4 keys[QN_ROWS * QN_D_STEP], values[QN_ROWS * QN_E_STEP], slice[QN_SLICE_SPACE];
     __local float4 probs[QN_ROWS * QN_WEIGHT_STEP], weights[QN_ROWS * QN_WEIGHT_STEP];

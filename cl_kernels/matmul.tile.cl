@@ -51,7 +51,7 @@
 
 /* This item's share of a slice: `size` rows (columns), of which `left` are there, along `major`;
  * k_left of QN_DEPTH along k. along: stored along major, else along k. The rest is 0. */
-inline void qn_fetch(float4 *part, __global const float *x, const ulong step_major,
+inline void qn_fetch(float4 *part, __global const QN_ELEM *x, const ulong step_major,
                      const ulong step_k, const int size, const int left, const int k_left,
                      const bool along)
 {
@@ -61,7 +61,7 @@ inline void qn_fetch(float4 *part, __global const float *x, const ulong step_maj
         const int i = along ? e % (size / 4) * 4 : e / (QN_DEPTH / 4);
         const int k = along ? e / (size / 4) : e % (QN_DEPTH / 4) * 4;
         const int count = along ? (k < k_left ? left - i : 0) : (i < left ? k_left - k : 0);
-        part[t] = count > 0 ? QN_LOAD(x + i * step_major + k * step_k, count) : (float4)(0.0f);
+        part[t] = count > 0 ? QN_LOADE(x + i * step_major + k * step_k, count) : (float4)(0.0f);
     }
 }
 
@@ -113,22 +113,24 @@ inline int qn_column(const int g)
     return (QN_ITEM % (QN_TN / QN_RN) + g * (QN_TN / QN_RN)) * 4;
 }
 
-/* y = act(sum + bias), pre = sum + bias: four columns from n on, `count` of which are there. */
-inline void qn_finish(float4 sum, __global float *y, __global float *pre,
+/* As qn_finish_element of matmul_finish.clh, four columns from n on, `count` of which are there. */
+inline void qn_finish(float4 sum, __global QN_ELEM_Y *y, __global QN_ELEM_Y *pre,
                       __global const float *bias, const int n, const int count)
 {
 #if QN_BIAS
     sum = sum + QN_LOAD(bias + n, count);
 #endif
 #if QN_PRE
-    QN_STORE(sum, pre + n, count);
+    QN_STOREY(sum, pre + n, count);
 #endif
-    sum = qn_activate(sum);
-    QN_STORE(sum, y + n, count);
+#if QN_ACT
+    sum = qn_activate(QN_ROUNDY(sum));
+#endif
+    QN_STOREY(sum, y + n, count);
 }
 
 __kernel __attribute__((reqd_work_group_size(QN_ITEMS, 1, 1))) void
-matmul_tile(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, b),
+matmul_tile(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(QN_ELEM, a), QN_IN(QN_ELEM, b),
             QN_IN(float, bias), QN_IN(float, c), const int rows, const int cols, const int k_total,
             const ulong a_row, const ulong a_col, const ulong b_row, const ulong b_col,
             const ulong a_batch, const ulong b_batch, const ulong y_batch)
@@ -136,8 +138,8 @@ matmul_tile(QN_OUT(float, y), QN_OUT(float, pre), QN_IN(float, a), QN_IN(float, 
     __local float4 tile_a[2][QN_SPACE(QN_TM)], tile_b[2][QN_SPACE(QN_TN)];
     const int m0 = (int)get_group_id(1) * QN_TM, n0 = (int)get_group_id(0) * QN_TN;
     const ulong batch = get_group_id(2), line0 = batch * y_batch + (ulong)m0 * cols;
-    __global const float *pa = QN_AT(a) + batch * a_batch + m0 * a_row;
-    __global const float *pb = QN_AT(b) + batch * b_batch + n0 * b_col;
+    __global const QN_ELEM *pa = QN_AT(a) + batch * a_batch + m0 * a_row;
+    __global const QN_ELEM *pb = QN_AT(b) + batch * b_batch + n0 * b_col;
     float4 acc[QN_RM * QN_BQ], part_a[QN_PARTS(QN_TM)], part_b[QN_PARTS(QN_TN)];
     QN_UNROLL for (int i = 0; i < QN_RM * QN_BQ; i++)
     {

@@ -154,8 +154,6 @@ static const char *refuse_tile(const qn_call *call)
     const int64_t *q = call->in[Q].desc.shape.dim, *v = call->in[V].desc.shape.dim;
     const char *why = qn__refuse_tile(call);
     if (why) return why;
-    for (int i = Q; i <= V; i++)
-        if (call->in[i].desc.dtype != QN_F32) return "it takes f32 only";
     if (q[2] % 4 || v[2] % 4) return "head sizes are not multiples of 4";
     if (q[2] > TILE_HEAD_LIMIT || v[2] > TILE_HEAD_LIMIT) return "a head is larger than 256";
     if (tile_bytes(call) > call->caps->local_bytes) return "the device has too little local memory";

@@ -134,7 +134,6 @@ static uint64_t tile_bytes(const int32_t *knob)
 
 static const char *refuse_tile(const qn_call *call)
 {
-    if (call->in[A].desc.dtype != QN_F32) return "it multiplies f32 only";
     const char *why = qn__refuse_tile(call);
     if (why) return why;
     return tile_bytes(tile_settings[0].knob) > call->caps->local_bytes

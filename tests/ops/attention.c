@@ -74,6 +74,7 @@ const op_cases cases_attention = {
         },
     .sizes =
         (const char *const[]){
+            "attention : q={t:f16,bf16}[37,4,20] k={t}[37,2,20] v={t}[37,2,68] ranges=i32[37,4]",
             "attention : q={t:f16,bf16}[300,2,16] k={t}[300,2,16] v={t}[300,2,16] "
             "ranges=i32[300,4]",
             "attention keys=3 : q=f32[5,2,3] k=f32[5,1,3] v=f32[5,1,4] ranges=i32[5,4]",

@@ -166,8 +166,11 @@ def tiles():
     for shape in shapes:
         for layout in LAYOUTS:
             yield f"matmul.tile.cl {layout} {EPILOGUE} {shape}"
+        yield f"matmul.tile.cl {LAYOUTS[0]} {EPILOGUE} {shape} -DQN_T=1"
     for head in (64, 128, 256):
-        yield f"attention.tile.cl -DQN_D={head} -DQN_E={head} -DQN_CAP=0 -DQN_SLOTS=0"
+        for kind in (0, 2):
+            heads = f"-DQN_D={head} -DQN_E={head} -DQN_T={kind}"
+            yield f"attention.tile.cl {heads} -DQN_CAP=0 -DQN_SLOTS=0"
 
 
 def matrices(name, unit):
