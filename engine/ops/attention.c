@@ -6,7 +6,7 @@
 enum { Q, K, V, RANGES, SLOTS };
 enum { O, LSE };
 enum { SCALE, SOFT_CAP, KEYS };
-enum { HEAD_LIMIT = 512, GROUP = 64, TILE_ITEMS = 128, TILE_HEAD_LIMIT = 256 };
+enum { HEAD_LIMIT = 512, GROUP = 64, TILE_ITEMS = 128, TILE_ROWS = 16, TILE_HEAD_LIMIT = 256 };
 
 static qn_status shape(qn_call *call)
 {
@@ -65,25 +65,46 @@ static void begin(qn_exec *exec, const qn_call *call, const char *name)
                    call->attr[SOFT_CAP].f > 0, call->in[SLOTS].there);
 }
 
-/* One item a (row, head); wide: one a (16 rows, head); tile: a group. */
-static qn_status run(qn_exec *exec, const qn_call *call, int64_t rows, int64_t heads)
+/* Rows (keys, for dk and dv) a launch: all, or of tile kernels what keeps a launch short. */
+static int64_t rows_a_launch(const qn_call *call, int64_t rows)
 {
-    if (call->variant->family == QN_TILE)
-        return qn__exec_run2(exec, heads, qn__ceil_div(rows, 16), TILE_ITEMS);
+    qn_cost work;
+    if (call->variant->family != QN_TILE || rows == 0) return rows > 0 ? rows : 1;
+    cost(call, &work);
+    int64_t parts = qn__launch_parts(call, work.flops);
+    return (int64_t)qn__round_up((uint64_t)qn__ceil_div(rows, parts), TILE_ROWS);
+}
+
+/* One item a (row, head); wide: one a (16 rows, head); tile: a group, for `count` rows from `from`.
+ */
+static qn_status run(qn_exec *exec, const qn_call *call, int64_t from, int64_t count, int64_t heads)
+{
+    if (call->variant->family == QN_TILE) {
+        qn__exec_i32(exec, from);
+        return qn__exec_run2(exec, heads, qn__ceil_div(count, TILE_ROWS), TILE_ITEMS);
+    }
     if (call->variant->family == QN_WIDE)
-        return qn__exec_run2(exec, heads, qn__ceil_div(rows, 16), 1);
-    return qn__exec_run1(exec, qn__ceil_div(rows * heads, GROUP), GROUP);
+        return qn__exec_run2(exec, heads, qn__ceil_div(count, 16), 1);
+    return qn__exec_run1(exec, qn__ceil_div(count * heads, GROUP), GROUP);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    const int64_t *q = call->in[Q].desc.shape.dim;
-    begin(exec, call, "attention_fwd");
-    qn__exec_tensor(exec, &call->out[O]);
-    qn__exec_tensor(exec, &call->out[LSE]);
-    for (int i = Q; i <= SLOTS; i++) qn__exec_tensor(exec, &call->in[i]);
-    add_sizes(exec, call);
-    return run(exec, call, q[0], q[1]);
+    const int64_t *q = call->in[Q].desc.shape.dim, step = rows_a_launch(call, q[0]);
+    for (int64_t from = 0; from == 0 || from < q[0]; from += step) {
+        begin(exec, call, "attention_fwd");
+        qn__exec_tensor(exec, &call->out[O]);
+        qn__exec_tensor(exec, &call->out[LSE]);
+        for (int i = Q; i <= SLOTS; i++) qn__exec_tensor(exec, &call->in[i]);
+        add_sizes(exec, call);
+        QN_TRY(run(exec, call, from, least(step, q[0] - from), q[1]));
+    }
+    return QN_OK;
 }
 
 /* delta [R, H]; then, where not all of dq, dk and dv are wanted, a place for the rest. */
@@ -111,11 +132,8 @@ static void add_wanted(qn_exec *exec, const qn_call *call, int input)
     else qn__exec_scratch_as(exec, call, at, call->in[input].desc.dtype);
 }
 
-static qn_status bwd(qn_exec *exec, const qn_call *call)
+static qn_status run_dq(qn_exec *exec, const qn_call *call, int64_t from, int64_t count)
 {
-    const int64_t *q = call->in[Q].desc.shape.dim, *k = call->in[K].desc.shape.dim;
-    QN_CHECK(!call->in[SLOTS].there && q[0] == k[0],
-             "attention: no gradient through a slot table, or with other keys than the rows' own");
     begin(exec, call, "attention_dq");
     add_wanted(exec, call, Q);
     qn__exec_scratch(exec, call, 0);
@@ -124,8 +142,11 @@ static qn_status bwd(qn_exec *exec, const qn_call *call)
     qn__exec_tensor(exec, &call->out[O]);
     qn__exec_tensor(exec, &call->out[LSE]);
     add_sizes(exec, call);
-    QN_TRY(run(exec, call, q[0], q[1]));
-    if (!call->din[K].there && !call->din[V].there) return QN_OK;
+    return run(exec, call, from, count, call->in[Q].desc.shape.dim[1]);
+}
+
+static qn_status run_dkv(qn_exec *exec, const qn_call *call, int64_t from, int64_t count)
+{
     begin(exec, call, "attention_dkv");
     add_wanted(exec, call, K);
     add_wanted(exec, call, V);
@@ -134,7 +155,20 @@ static qn_status bwd(qn_exec *exec, const qn_call *call)
     for (int i = Q; i <= RANGES; i++) qn__exec_tensor(exec, &call->in[i]);
     qn__exec_tensor(exec, &call->out[LSE]);
     add_sizes(exec, call);
-    return run(exec, call, k[0], k[1]);
+    return run(exec, call, from, count, call->in[K].desc.shape.dim[1]);
+}
+
+static qn_status bwd(qn_exec *exec, const qn_call *call)
+{
+    int64_t rows = call->in[Q].desc.shape.dim[0], step = rows_a_launch(call, rows);
+    QN_CHECK(!call->in[SLOTS].there && rows == call->in[K].desc.shape.dim[0],
+             "attention: no gradient through a slot table, or with other keys than the rows' own");
+    for (int64_t from = 0; from == 0 || from < rows; from += step)
+        QN_TRY(run_dq(exec, call, from, least(step, rows - from)));
+    if (!call->din[K].there && !call->din[V].there) return QN_OK;
+    for (int64_t from = 0; from == 0 || from < rows; from += step)
+        QN_TRY(run_dkv(exec, call, from, least(step, rows - from)));
+    return QN_OK;
 }
 
 /* Bytes of local memory of the tile kernel that takes most, as it declares them. */

@@ -289,6 +289,15 @@ const char *qn__refuse_wide(const qn_call *call)
     return NULL;
 }
 
+int64_t qn__launch_parts(const qn_call *call, double flops)
+{
+    const double longest_s = 0.5, share = 0.2, unknown = 100;
+    double gflops = call->caps->peak_gflops > 0 ? call->caps->peak_gflops : unknown;
+    double parts = flops / (longest_s * share * gflops * 1e9);
+    if (call->caps->type == QN_CPU || parts <= 1) return 1;
+    return parts < 1e9 ? (int64_t)parts + 1 : 1000000000;
+}
+
 const char *qn__refuse_tile(const qn_call *call)
 {
     if (!qn__proven(call->caps, QN_PROBE_LOCAL)) return "probe local is not proven on this device";

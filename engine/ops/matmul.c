@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 enum { ITEMS_WANTED = 8, ROWS_LIMIT = 240, PACK_BLOCK = 256 };
+enum { LAUNCH_ROWS = 128 }; /* a multiple of all tiles */
 /* Elements of k between visits to y: a panel of them fits the second-level cache. */
 enum { DEPTH = 1024 };
 
@@ -162,21 +163,54 @@ static int tile_preset(const qn_call *call)
                : 0;
 }
 
-static qn_status fwd_tile(qn_exec *exec, const qn_call *call)
+static void move(qn_operand *operand, uint64_t elements)
 {
-    product p = qn__product(call);
+    operand->offset += elements * (uint64_t)qn_dtype_bytes(operand->desc.dtype);
+}
+
+qn_status qn__product_in_parts(qn_exec *exec, const qn_call *call, qn_product_launch one)
+{
+    const product p = qn__product(call);
+    double flops = 2.0 * (double)p.m * (double)p.n * (double)p.k * (double)p.batch;
+    int64_t parts = qn__launch_parts(call, flops), whole = p.batch == 1 ? p.m : p.batch;
+    int64_t step = qn__ceil_div(whole, parts);
+    if (p.batch == 1) step = (int64_t)qn__round_up((uint64_t)step, LAUNCH_ROWS);
+    for (int64_t from = 0; from == 0 || from < whole; from += step) {
+        qn_call part = *call;
+        product q = p;
+        int64_t count = whole - from < step ? whole - from : step;
+        uint64_t at = (uint64_t)from, y = p.batch == 1 ? (uint64_t)p.n : p.y_batch;
+        *(p.batch == 1 ? &q.m : &q.batch) = count;
+        move(&part.in[A], at * (p.batch == 1 ? p.a_row : p.a_batch));
+        move(&part.in[B], at * (p.batch == 1 ? 0 : p.b_batch));
+        move(&part.in[C], at * y);
+        move(&part.out[Y], at * y);
+        move(&part.out[PRE], at * y);
+        QN_TRY(one(exec, &part, &q));
+        if (step == 0) break; /* nothing to do, and that is one launch */
+    }
+    return QN_OK;
+}
+
+static qn_status launch_tile(qn_exec *exec, const qn_call *call, const product *p)
+{
     const int32_t *knob = tile_settings[call->setting].knob;
     char options[128];
     qn__product_epilogue(call, options, sizeof options);
-    qn__exec_begin(exec, call, "matmul_tile", "-DQN_A_TURNED=%d -DQN_B_TURNED=%d %s", p.a_col != 1,
-                   p.b_col != 1, options);
+    qn__exec_begin(exec, call, "matmul_tile", "-DQN_A_TURNED=%d -DQN_B_TURNED=%d %s", p->a_col != 1,
+                   p->b_col != 1, options);
     qn__product_tensors(exec, call, &call->in[A], &call->in[B]);
-    qn__exec_i32(exec, p.m);
-    add_strides(exec, &p);
-    size_t groups[3] = {(size_t)qn__ceil_div(p.n, knob[TILE_COLS]),
-                        (size_t)qn__ceil_div(p.m, knob[TILE_ROWS]), (size_t)p.batch};
+    qn__exec_i32(exec, p->m);
+    add_strides(exec, p);
+    size_t groups[3] = {(size_t)qn__ceil_div(p->n, knob[TILE_COLS]),
+                        (size_t)qn__ceil_div(p->m, knob[TILE_ROWS]), (size_t)p->batch};
     size_t local[3] = {(size_t)knob[TILE_ITEMS], 1, 1};
     return qn__exec_run(exec, 3, groups, local);
+}
+
+static qn_status fwd_tile(qn_exec *exec, const qn_call *call)
+{
+    return qn__product_in_parts(exec, call, launch_tile);
 }
 
 /* ---- wide ---- */

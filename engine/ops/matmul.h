@@ -24,6 +24,12 @@ void qn__product_epilogue(const qn_call *call, char *text, size_t bytes);
 void qn__product_tensors(qn_exec *exec, const qn_call *call, const qn_operand *s,
                          const qn_operand *v);
 
+/* Calls `one` for rows (or members of the batch) of the product that make a launch short enough:
+ * tensors moved on, sizes theirs. */
+typedef qn_status (*qn_product_launch)(qn_exec *exec, const qn_call *call, const product *p);
+qn_status qn__product_in_parts(qn_exec *exec, const qn_call *call,
+                               qn_product_launch one) QN_MUST_USE;
+
 /* Products of bf16 on a CPU's bf16 dot product (matmul_matrix.c). */
 const char *qn__product_refuse_matrix(const qn_call *call);
 uint64_t qn__product_scratch_matrix(const qn_call *call);

@@ -108,24 +108,28 @@ int qn__product_units_preset(const qn_call *call)
     return fills && !qn__product_refuse_units_setting(call, large) ? large : units[unit].small;
 }
 
-qn_status qn__product_fwd_units(qn_exec *exec, const qn_call *call)
+static qn_status launch(qn_exec *exec, const qn_call *call, const product *p)
 {
-    product p = qn__product(call);
     int unit = unit_of(call);
     const int32_t *knob = qn__product_units_settings[call->setting].knob;
     char options[128];
     qn__product_epilogue(call, options, sizeof options);
     qn__exec_begin(exec, call, "matmul_matrix", "-DQN_UNIT=%d -DQN_A_TURNED=%d -DQN_B_TURNED=%d %s",
-                   unit, p.a_col != 1, p.b_col != 1, options);
+                   unit, p->a_col != 1, p->b_col != 1, options);
     qn__product_tensors(exec, call, &call->in[A], &call->in[B]);
-    qn__exec_i32(exec, p.m);
-    qn__exec_i32(exec, p.n);
-    qn__exec_i32(exec, p.k);
-    const uint64_t strides[] = {p.a_row,   p.a_col,   p.b_row,  p.b_col,
-                                p.a_batch, p.b_batch, p.y_batch};
+    qn__exec_i32(exec, p->m);
+    qn__exec_i32(exec, p->n);
+    qn__exec_i32(exec, p->k);
+    const uint64_t strides[] = {p->a_row,   p->a_col,   p->b_row,  p->b_col,
+                                p->a_batch, p->b_batch, p->y_batch};
     for (int i = 0; i < 7; i++) qn__exec_u64(exec, strides[i]);
-    size_t groups[3] = {(size_t)qn__ceil_div(p.n, knob[COLS]),
-                        (size_t)qn__ceil_div(p.m, knob[ROWS]), (size_t)p.batch};
+    size_t groups[3] = {(size_t)qn__ceil_div(p->n, knob[COLS]),
+                        (size_t)qn__ceil_div(p->m, knob[ROWS]), (size_t)p->batch};
     size_t local[3] = {(size_t)items_of(unit, knob), 1, 1};
     return qn__exec_run(exec, 3, groups, local);
+}
+
+qn_status qn__product_fwd_units(qn_exec *exec, const qn_call *call)
+{
+    return qn__product_in_parts(exec, call, launch);
 }

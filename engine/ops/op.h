@@ -214,6 +214,11 @@ const char *qn__refuse_never(const qn_call *call);
 const char *qn__refuse_wide(const qn_call *call);
 const char *qn__refuse_tile(const qn_call *call);
 
+/* Into how many launches work of this many operations is cut, so that none is predicted to take
+ * half a second: a GPU that also draws the screen is reset by its driver after a few. At a fifth of
+ * the measured peak, or of 100 GFLOP/s where none was measured; 1 on CPUs. Pure. */
+int64_t qn__launch_parts(const qn_call *call, double flops);
+
 /* Of qn__exec_elementwise: knob 0 is the number of elements an item. */
 extern const qn_setting qn__each_settings[];
 const char *qn__refuse_each(const qn_call *call, int setting);

@@ -60,6 +60,11 @@ static bool open_device(options *o)
         exit(69);
     }
     o->caps = *qn__device_caps(o->device);
+    if (o->as_gpu) {
+        o->caps.type = QN_GPU;
+        o->caps.peak_gflops = 1e-6;
+        o->caps.probe[QN_PROBE_LOCAL] = QN_PROVEN;
+    }
     if (!o->as_cpu) return true;
     o->caps.type = QN_CPU;
     o->caps.probe[QN_PROBE_VECTOR16] = o->caps.probe[QN_PROBE_LOCAL] = QN_PROVEN;
@@ -136,7 +141,8 @@ static int usage(void)
         "Checks every variant of every op against its reference; prints a line that reruns what "
         "failed.\n"
         "--hash prints a hash of all results for each case and variant instead, --list the cases.\n"
-        "--as-cpu runs what is for CPUs on any device (a simulator); --loose does not compare "
+        "--as-cpu runs what is for CPUs on any device (a simulator), --as-gpu launches as on the "
+        "slowest GPU; --loose does not compare "
         "variants;\n"
         "--no-device checks shape rules, choices and recorded launches only.\n",
         stderr);
@@ -169,6 +175,7 @@ static bool parse(options *o, int count, char **words)
         else if (strcmp(words[i], "--verbose") == 0) o->verbose = true;
         else if (strcmp(words[i], "--no-device") == 0) o->dry = true;
         else if (strcmp(words[i], "--as-cpu") == 0) o->as_cpu = true;
+        else if (strcmp(words[i], "--as-gpu") == 0) o->as_gpu = true;
         else if (strcmp(words[i], "--loose") == 0) o->loose = true;
         else if (i + 1 < count && take_option(o, words[i], words[i + 1])) i++;
         else return false;
