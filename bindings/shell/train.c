@@ -156,7 +156,8 @@ static int finish(run *r, qn_trainer *trainer, qn_status status)
  */
 static void say_data(const qn_trainer *trainer)
 {
-    char *text, documents[64] = "", learned[48] = "", packed[96] = "", val[64] = "";
+    char *text, documents[64] = "", learned[48] = "", packed[96] = "", val[64] = "",
+                longer[64] = "";
     json_t *data = NULL;
     if (qn_trainer_data_json(trainer, &text) == QN_OK) data = qn__take_json(text);
     if (!data) return;
@@ -170,11 +171,14 @@ static void say_data(const qn_trainer *trainer)
         snprintf(packed, sizeof packed, ", %s sequences %.0f %% full",
                  qn__text_count(qn__get_number(data, "samples")),
                  100 * qn__get_number(data, "full"));
+    if (qn__get_number(data, "cut") > 0)
+        snprintf(longer, sizeof longer, "; %s longer than --context are cut",
+                 qn__text_count(qn__get_number(data, "cut")));
     if (qn__get_number(data, "val_tokens") > 0)
         snprintf(val, sizeof val, "; %s to validate on",
                  qn__text_count(qn__get_number(data, "val_tokens")));
-    qn__note("data: %s tokens%s%s%s%s%s", qn__text_count(qn__get_number(data, "tokens")), learned,
-             documents, packed, val,
+    qn__note("data: %s tokens%s%s%s%s%s%s", qn__text_count(qn__get_number(data, "tokens")), learned,
+             documents, packed, longer, val,
              json_is_true(json_object_get(data, "cached")) ? "; from the cache" : "");
     json_decref(data);
 }

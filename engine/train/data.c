@@ -184,6 +184,8 @@ static qn_status open_parts(const qn_train_options *o, qn_word *w, qn_data *data
     QN_TRY(is_shards(o) ? from_shards(o, w, data) : from_dataset(o, w, data));
     QN_TRY(check_enough(data, &how));
     QN_TRY(open_part(&data->train, source_of(o), &how, data->tokenizer, w));
+    if (data->train.samples.count == 0)
+        return qn__fail(QN_BAD_DATA, "%s: no document has a token to predict", source_of(o));
     return open_part(&data->val, *val ? val : source_of(o), &how, data->tokenizer, w);
 }
 

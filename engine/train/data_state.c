@@ -65,8 +65,14 @@ qn_status qn__data_describe(const qn_data *data, json_t **description)
                   (json_int_t)train->documents, "samples", (json_int_t)samples->count, "val_tokens",
                   (json_int_t)data->val.tokens.count, "cached", (int)data->cached);
     if (!*description) return qn__fail(QN_OS_ERROR, "out of memory");
-    if (samples->how.documents && rows > 0)
-        json_object_set_new(*description, "full", json_real((double)train->count / rows));
+    if (samples->how.documents && rows > 0) {
+        const qn_packing *packing = &samples->packing;
+        double used = 0;
+        for (uint64_t p = 0; p < packing->sequences[packing->count]; p++)
+            used += packing->pieces[p].tokens;
+        json_object_set_new(*description, "full", json_real(used / rows));
+        json_object_set_new(*description, "cut", json_integer((json_int_t)packing->cut));
+    }
     const qn_token_head *head = &data->files[0].head;
     if (head->learned < head->tokens)
         json_object_set_new(*description, "learned",

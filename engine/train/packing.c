@@ -47,14 +47,43 @@ static uint64_t count_pieces(const qn_tokens *tokens, uint64_t context)
     return pieces;
 }
 
-static void cut(const qn_tokens *tokens, uint64_t context, qn_piece *pieces)
+/* Does a row of the piece predict a token that is learned? */
+static qn_status learns(const qn_tokens *tokens, const qn_piece *piece, bool *yes)
 {
+    enum { LOOK = 256 };
+    int32_t ids[LOOK];
+    uint64_t count = (uint64_t)piece->tokens - 1 + piece->goes_on, first = piece->first + 1;
+    *yes = count > 0 && !tokens->masked;
+    for (uint64_t at = 0; at < count && !*yes; at += LOOK) {
+        size_t here = count - at < LOOK ? (size_t)(count - at) : LOOK;
+        QN_TRY(qn__tokens_read(tokens, first + at, here, ids));
+        for (size_t i = 0; i < here; i++) *yes |= ids[i] >= 0;
+    }
+    return QN_OK;
+}
+
+/* The pieces that learn something; *count of them. */
+static qn_status cut(const qn_tokens *tokens, uint64_t context, qn_piece *pieces, uint64_t *count)
+{
+    *count = 0;
     for (uint64_t d = 0, at = 0; d < tokens->documents; d++)
         for (uint64_t end = qn__document_end(tokens, d); at < end;) {
             uint64_t here = end - at < context ? end - at : context;
-            *pieces++ = (qn_piece){at, (uint32_t)here, at + here < end};
+            bool yes;
+            pieces[*count] = (qn_piece){at, (uint32_t)here, at + here < end};
+            QN_TRY(learns(tokens, &pieces[*count], &yes));
+            *count += yes;
             at += here;
         }
+    return QN_OK;
+}
+
+static uint64_t count_cut(const qn_tokens *tokens, uint64_t context)
+{
+    uint64_t longer = 0;
+    for (uint64_t d = 0, at = 0; d < tokens->documents; at = qn__document_end(tokens, d++))
+        longer += qn__document_end(tokens, d) - at > context;
+    return longer;
 }
 
 /* order = indices of the pieces, the longest first, equals as they come. */
@@ -109,7 +138,7 @@ static qn_status pack(const qn_tokens *tokens, int64_t context, uint64_t count, 
     bool good = r.bits && r.newest && r.older && pieces && order && where;
     qn_status status =
         good ? QN_OK : qn__fail(QN_OS_ERROR, "no memory to pack %" PRIu64 " pieces", count);
-    if (good) cut(tokens, (uint64_t)context, pieces);
+    if (good) status = cut(tokens, (uint64_t)context, pieces, &count);
     if (status == QN_OK) status = sort(pieces, count, context, order);
     if (status == QN_OK) packing->count = place_all(pieces, count, order, &r, where);
     if (status == QN_OK) status = gather(pieces, count, where, packing);
@@ -128,6 +157,7 @@ qn_status qn__packing_create(const qn_tokens *tokens, int64_t context, qn_packin
     QN_CHECK(context >= 1 && context <= INT32_MAX / 2, "a context of %lld", (long long)context);
     QN_CHECK(tokens->ends || tokens->documents == 0, "%s: where documents end is not known",
              tokens->name);
+    packing->cut = count_cut(tokens, (uint64_t)context);
     qn_status status = pack(tokens, context, count_pieces(tokens, (uint64_t)context), packing);
     if (status != QN_OK) qn__packing_free(packing);
     return status;

@@ -15,11 +15,12 @@ typedef struct qn_packing {
     qn_piece *pieces;    /* by sequence */
     uint64_t *sequences; /* first piece of each, [count + 1] */
     uint64_t count;
+    uint64_t cut; /* documents longer than a sequence */
 } qn_packing;
 
 /* Best fit, longest pieces first (Ding et al., "Fewer truncations improve language modeling", ICML
- * 2024): every token is in exactly one piece. A function of the documents' lengths and of context
- * alone. */
+ * 2024): every token is in exactly one piece, or in none where its piece would have nothing to
+ * predict. A function of the documents and of context alone. */
 qn_status qn__packing_create(const qn_tokens *tokens, int64_t context,
                              qn_packing *packing) QN_MUST_USE;
 void qn__packing_free(qn_packing *packing);

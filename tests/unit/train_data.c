@@ -201,6 +201,15 @@ static void wrong_options(void **state)
         if (!strstr(qn_last_error(), table[i].says)) fail_msg("%s", qn_last_error());
     }
     assert_int_equal(open_data(&data, NULL, KEYS({"data", path_in(root, "gone")})), QN_OS_ERROR);
+    path = put_file("ones.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"text\":\"c\"}\n");
+    assert_bad(open_data(&data, NULL, KEYS({"data", path}, {"tokenizer", "char"})), "ones.jsonl",
+               "no document has a token to predict");
+    /* Of a long prompt only the last piece learns something. */
+    path = put_file("long-prompt.jsonl", "{\"prompt\":\"a prompt of several pieces\","
+                                         "\"completion\":\"it\"}\n");
+    assert_ok(open_data(&data, NULL, KEYS({"data", path})));
+    assert_true(data.train.samples.count == 1 && data.train.samples.packing.cut == 1);
+    qn__data_close(&data);
 }
 
 /* ---- the cache ---- */

@@ -92,7 +92,8 @@ QN_API qn_status qn_trainer_save(qn_trainer *trainer) QN_MUST_USE;
 QN_API qn_status qn_trainer_plan_json(qn_trainer *trainer, char **json) QN_MUST_USE;
 /* What there is to learn from: {"packing", "shuffle", "tokens", "documents", "samples" (of an
  * epoch), "val_tokens", "cached" (tokens came from the cache), "full" (part of the packed rows that
- * hold a token), "learned" (part of the tokens, where some are only read)}. Free with qn_free. */
+ * hold a token), "cut" (documents longer than a sequence), "learned" (part of the tokens, where
+ * some are only read)}. Free with qn_free. */
 QN_API qn_status qn_trainer_data_json(const qn_trainer *trainer, char **json) QN_MUST_USE;
 /* Where the time went (device opened with profile); see qn_plan_profile. Free with qn_free. */
 QN_API qn_status qn_trainer_profile(qn_trainer *trainer, char **json) QN_MUST_USE;
