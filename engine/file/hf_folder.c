@@ -206,3 +206,31 @@ const qn_range *qn__hf_folder_find(const qn_hf_folder *folder, const char *name)
     int64_t found = qn__name_index_find(&folder->names, name, strlen(name));
     return found == QN_NAME_ABSENT ? NULL : folder->ranges[found];
 }
+
+/* ---- what lies beside the weights ---- */
+
+static qn_status copy_file(const char *from, const char *to, const char *name)
+{
+    char *source = qn__path_join(from, name), *target = qn__path_join(to, name), *text = NULL;
+    size_t bytes = 0;
+    qn_status status = source && target ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+    if (status == QN_OK && qn__is_file(source)) {
+        status = qn__file_read(source, &text, &bytes);
+        if (status == QN_OK) status = qn__file_replace(target, text, bytes);
+    }
+    free(text);
+    free(source);
+    free(target);
+    return status;
+}
+
+qn_status qn__hf_folder_copy_tokenizer(const char *from, const char *to)
+{
+    static const char *const names[] = {
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "vocab.json",     "merges.txt",            "tokenizer.model",         "chat_template.jinja",
+        "generation_config.json"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        QN_TRY(copy_file(from, to, names[i]));
+    return QN_OK;
+}

@@ -24,4 +24,7 @@ const qn_range *qn__hf_folder_at(const qn_hf_folder *folder, size_t i);
 /* By name; NULL when absent. */
 const qn_range *qn__hf_folder_find(const qn_hf_folder *folder, const char *name);
 
+/* Tokenizers, chat templates and their kin, those that are there, byte for byte. */
+qn_status qn__hf_folder_copy_tokenizer(const char *from, const char *to) QN_MUST_USE;
+
 #endif

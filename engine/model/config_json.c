@@ -219,6 +219,8 @@ static qn_status read_llama(const json_t *json, const char *origin, qn_model_con
     if (strcmp(act, "silu") != 0)
         return qn__fail(QN_UNSUPPORTED, "%s: hidden_act \"%s\"; silu is known", origin, act);
     QN_TRY(read_window(json, origin, c));
+    const json_t *own = json_object_get(json, "quernel"); /* in checkpoints */
+    if (own) QN_TRY(qn__json_bool(own, origin, "rope_pairs", false, &c->rope_pairs));
     return read_rope(json, origin, c);
 }
 
@@ -337,6 +339,8 @@ json_t *qn__config_to_json(const qn_model_config *c)
     json_object_set_new(json, "eos_token_id", c->eos >= 0 ? json_integer(c->eos) : json_null());
     json_object_set_new(json, "torch_dtype", json_string("float32"));
     json_object_set_new(json, "use_cache", json_true());
-    json_object_set_new(json, "quernel", json_pack("{s:b}", "bias", c->bias));
+    json_t *own = json_pack("{s:b}", "bias", c->bias);
+    if (c->rope_pairs) json_object_set_new(own, "rope_pairs", json_true());
+    json_object_set_new(json, "quernel", own);
     return json;
 }

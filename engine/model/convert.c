@@ -163,40 +163,14 @@ static qn_status to_checkpoint(const qn_weight_source *source, const qn_save_opt
 
 /* ---- what lies beside the weights ---- */
 
-static qn_status copy_file(const char *from, const char *to, const char *name)
-{
-    char *source = qn__path_join(from, name), *target = qn__path_join(to, name), *text = NULL;
-    size_t bytes = 0;
-    qn_status status = source && target ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
-    if (status == QN_OK && qn__is_file(source)) {
-        status = qn__file_read(source, &text, &bytes);
-        if (status == QN_OK) status = qn__file_replace(target, text, bytes);
-    }
-    free(text);
-    free(source);
-    free(target);
-    return status;
-}
-
-/* Tokenizers and their kin, byte for byte. A checkpoint's lie in the folder of its run. */
+/* A checkpoint's lie in the folder of its run. */
 static qn_status copy_tokenizer(const qn_model_file *file, const char *in, const char *out)
 {
-    static const char *const names[] = {"tokenizer.json",
-                                        "tokenizer_config.json",
-                                        "special_tokens_map.json",
-                                        "added_tokens.json",
-                                        "vocab.json",
-                                        "merges.txt",
-                                        "tokenizer.model",
-                                        "chat_template.jinja",
-                                        "generation_config.json"};
-    bool step = file->kind == QN_MODEL_FILE_CHECKPOINT;
-    char *parent = step ? qn__path_join(qn__checkpoint_folder(file->checkpoint), "..") : NULL;
-    qn_status status = QN_OK;
-    if (step && !parent) return qn__fail(QN_OS_ERROR, "out of memory");
-    for (size_t i = 0; status == QN_OK && i < sizeof names / sizeof names[0]; i++)
-        status = copy_file(parent ? parent : in, out, names[i]);
-    free(parent);
+    if (file->kind != QN_MODEL_FILE_CHECKPOINT) return qn__hf_folder_copy_tokenizer(in, out);
+    char *run = qn__path_join(qn__checkpoint_folder(file->checkpoint), "..");
+    qn_status status =
+        run ? qn__hf_folder_copy_tokenizer(run, out) : qn__fail(QN_OS_ERROR, "out of memory");
+    free(run);
     return status;
 }
 

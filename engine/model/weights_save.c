@@ -170,7 +170,9 @@ static json_t *config_with_dtype(const qn_weight_source *source, const qn_save_o
         [QN_F32] = "float32", [QN_F16] = "float16", [QN_BF16] = "bfloat16"};
     qn_weight first;
     int cursor = 0;
-    json_t *json = qn__config_to_json(source->config);
+    qn_model_config config = *source->config;
+    config.rope_pairs = false;
+    json_t *json = qn__config_to_json(&config);
     if (json && qn__weight_next(source->config, &cursor, &first))
         json_object_set_new(json, "torch_dtype",
                             json_string(names[dtype_of(source, options, &first)]));

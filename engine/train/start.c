@@ -18,6 +18,12 @@ qn_status qn__start_tokenizer(qn_train_options *o)
     return qn_train_options_set(o, "tokenizer", o->model);
 }
 
+qn_status qn__start_copy_tokenizer(const qn_train_options *o)
+{
+    if (!*o->model || strcmp(o->tokenizer, o->model) != 0 || !qn__is_folder(o->model)) return QN_OK;
+    return qn__hf_folder_copy_tokenizer(o->model, o->out);
+}
+
 qn_status qn__start_lora(const qn_train_options *o, const qn_model_config *config, qn_lora *lora)
 {
     *lora = (qn_lora){.rank = (int32_t)o->lora_rank, .dropout = (float)o->lora_dropout};

@@ -17,6 +17,9 @@ typedef struct qn_start {
 
 /* With a model and no tokenizer named, the tokenizer is the model's. */
 qn_status qn__start_tokenizer(qn_train_options *options) QN_MUST_USE;
+/* The files of a tokenizer that is the model's into options->out, over those made of it: they hold
+ * more than we read, a chat template say. */
+qn_status qn__start_copy_tokenizer(const qn_train_options *options) QN_MUST_USE;
 /* The configuration and the adapters; closes nothing it did not open. */
 qn_status qn__start_open(const qn_train_options *options, const qn_tokenizer *tokenizer,
                          qn_start *start) QN_MUST_USE;

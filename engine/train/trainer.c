@@ -161,7 +161,8 @@ static qn_status write_start(const qn_trainer *t)
         path && json ? qn__json_save(path, json) : qn__fail(QN_OS_ERROR, "out of memory");
     json_decref(json);
     free(path);
-    return status == QN_OK ? qn_tokenizer_save(t->data.tokenizer, t->options->out) : status;
+    if (status == QN_OK) status = qn_tokenizer_save(t->data.tokenizer, t->options->out);
+    return status == QN_OK ? qn__start_copy_tokenizer(t->options) : status;
 }
 
 qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, qn_work_fn progress,

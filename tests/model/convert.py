@@ -150,6 +150,11 @@ def stories(folder):
     ours = json.loads(quernel("generate", "--model", folder / "stories", *say))
     theirs = json.loads(quernel("generate", "--model", source, "--tokenizer", tokenizer, *say))
     assert ours["text"] == theirs["text"], (ours["text"], theirs["text"])
+    # a run that begins with pairs keeps them in its checkpoints, which say so
+    run = ("finetune", "--model", source, "--tokenizer", tokenizer, "--text", folder / "text.txt")
+    quernel(*run, "--context", 64, "--steps", 2, "--quiet", "--out", folder / "pairs")
+    quernel("convert", folder / "pairs" / "step-00000002", folder / "pairs2")
+    same_model(folder / "pairs", folder / "pairs2")
     assert re.match(r", there was a little girl", ours["text"]), ours["text"]
 
 

@@ -62,6 +62,9 @@ def learns(folder, base, text):
     beside = loss_of(base, text, "--adapter", folder / "lora")
     quernel(*run, *lora, "--out", folder / "merged", "--merge")
     merged = loss_of(folder / "merged", text)
+    for made in ("full", "lora", "merged"):
+        name = "tokenizer_config.json"
+        assert (base / name).read_bytes() == (folder / made / name).read_bytes(), made
     print(f"loss {start:.3f}; all weights {full:.3f}; adapters {beside:.3f}, merged {merged:.3f}")
     assert full < start - 1.5 and beside < start - 1.5
     assert abs(beside - merged) < 1e-6
@@ -197,6 +200,9 @@ with tempfile.TemporaryDirectory() as name:
         (here / "other.txt").write_text(TEXT.upper()[::-1] + TEXT)
         train = ("train", "--text", here / "other.txt", "--arch", "llama", "--steps", 3)
         quernel(*train, "--quiet", "--out", base, "--layers", 2)
+    template = base / "tokenizer_config.json"  # goes along, whatever is in it
+    keys = json.loads(template.read_text()) if template.is_file() else {}
+    template.write_text(json.dumps({**keys, "chat_template": "{{ messages }}"}))
     memory(base, text)
     learns(here, base, text)
     answers(here, base)
