@@ -193,6 +193,10 @@ def jobs(folder):
         found = planned(folder, probes, "--arch", "gpt2", "--dropout", "0.1")
         found |= planned(folder, probes, "--arch", "llama", "--kv-heads", "2", "--untied")
         assert any(program.startswith("matmul.tile.cl") for program in found)
+        mixed = planned(folder, probes, "--arch", "gpt2", "--precision", "bf16", "--master", "none")
+        assert any(program.startswith("matmul.matrix.cl") for program in mixed)
+        assert not any(program.startswith("attention.cl") for program in mixed)
+        found |= mixed
         assert not any(".wide.cl" in program for program in found)
         for program in sorted(found | set(tiles())):
             rows = program.startswith(("layer_norm.tile.cl", "rms_norm.tile.cl"))
