@@ -70,6 +70,8 @@ static void merge_in_place(qn_plan *plan, int step)
     if (node->backward) {
         if (op->bwd_in_place && node->din[0] >= 0 && node->dout[0] >= 0)
             try_merge(plan, step, node->dout[0], node->din[0]);
+        if (op->bwd_over_in && node->din[0] >= 0 && node->in[0] >= 0)
+            try_merge(plan, step, node->in[0], node->din[0]);
         return;
     }
     for (int i = 0; i < QN_OP_MAX_IN; i++) {

@@ -31,8 +31,6 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
     return qn__exec_rows(exec, call, qn__rows(&call->in[LOGITS]));
 }
 
-/* dlogits may lie over logits, element by element; the flags below speak of dloss only, so nobody
- * does it yet. */
 static qn_status bwd(qn_exec *exec, const qn_call *call)
 {
     qn__exec_begin(exec, call, "cross_entropy_bwd", "%s", "");
@@ -52,5 +50,6 @@ const qn_op qn__op_cross_entropy = {
     .bwd = bwd,
     .bwd_reads_in = 1u << LOGITS | 1u << TARGETS,
     .bwd_reads_out = 1u << LSE,
+    .bwd_over_in = true,
     .variants = QN_VARIANTS_WIDE_TILE_PLAIN(QN_LANES64),
 };

@@ -122,6 +122,7 @@ struct qn_op {
      */
     uint32_t fwd_in_place;
     bool bwd_in_place;
+    bool bwd_over_in;           /* din[0] may be written over in[0] */
     const qn_variant *variants; /* special to general; name == NULL ends; the last always applies */
 };
 

@@ -88,10 +88,10 @@ typedef struct result {
 
 /* How to run a call. */
 typedef struct manner {
-    int shift;  /* elements by which all operands are displaced */
-    bool again; /* run twice in place with one exec; the second counts */
-    int over;   /* forward: input that output 0 is written over, or NO_INPUT; backward: 0 writes
-                   din[0]   over dout[0] */
+    int shift;        /* elements by which all operands are displaced */
+    bool again;       /* run twice in place with one exec; the second counts */
+    int over;         /* forward: input that output 0 is written over, or NO_INPUT; backward: din[0]
+                         over dout[0] (0) or over in[0] (1) */
     uint32_t wanted;  /* backward: inputs whose gradient is asked for */
     const host *dout; /* backward: instead of the case's */
 } manner;

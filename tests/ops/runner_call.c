@@ -175,8 +175,8 @@ static bool place_backward(test *t, places *p, qn_call *call, const manner *how,
     }
     for (int i = 0; i < t->row->in_count; i++) {
         if (!(how->wanted >> i & 1)) continue;
-        if (i == 0 && how->over == 0) {
-            call->din[0] = call->dout[0];
+        if (i == 0 && how->over != NO_INPUT) {
+            call->din[0] = how->over == 0 ? call->dout[0] : call->in[0];
             mark_written(p, call->din[0].buffer);
             continue;
         }

@@ -106,8 +106,11 @@ static bool backward_repeats(test *t, const result *fwd, const result *want)
             !backward_as(t, "backward, one gradient alone", &how, fwd, want))
             return false;
     }
-    if (!t->call.op->bwd_in_place || !(t->differentiable & 1)) return true;
-    if (t->row->gradient != QN_GRAD_KERNEL || t->dout[0].bytes != t->in[0].bytes) return true;
+    if (t->row->gradient != QN_GRAD_KERNEL || !(t->differentiable & 1)) return true;
+    over.over = 1;
+    if (t->call.op->bwd_over_in && !backward_as(t, "backward, written over x", &over, fwd, want))
+        return false;
+    if (!t->call.op->bwd_in_place || t->dout[0].bytes != t->in[0].bytes) return true;
     over.over = 0;
     return backward_as(t, "backward, written over dy", &over, fwd, want);
 }
