@@ -160,6 +160,7 @@ matmul_wide(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(QN_ELEM, s), QN_
         const int k_to = QN_VISITS ? k_total : min(k_total, k + QN_KC);
         int i = from;
         for (; i + QN_ROWS <= to; i += QN_ROWS) {
+            if (k == 0) qn_fetch_c(&p, i + QN_ROWS, QN_ROWS);
             qn_fetch_ahead(&p, k_to, i - from, to - from);
             QN_CAT(qn_block_, QN_ROWS)(&p, i, k, k_to);
         }

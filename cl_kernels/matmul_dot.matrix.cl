@@ -29,6 +29,9 @@
 #ifndef QN_STREAM
 #define QN_STREAM 0
 #endif
+#ifndef QN_FLIP
+#define QN_FLIP 0
+#endif
 #ifndef __has_builtin
 #define __has_builtin(x) 0
 #endif
@@ -50,7 +53,7 @@ typedef struct {
     __local uint *panel;
     __local float *sums;
     ulong s_step, y_step;
-    int k_total, lane, lanes;
+    int k_total, rows, lane, lanes;
 } qn_product;
 
 #include "matmul_edges.clh"
@@ -153,6 +156,7 @@ matmul_dot(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(ushort, s), QN_IN
     p.s_step = s_step;
     p.y_step = y_step;
     p.k_total = k_total;
+    p.rows = rows;
     p.lane = (int)q * QN_PANEL_LANES;
     p.lanes = lanes;
     int k = 0;
@@ -161,6 +165,7 @@ matmul_dot(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(ushort, s), QN_IN
         qn_gather(&p, vs, v_step, k / 2, (k_to + 1) / 2);
         int i = from;
         for (; i + QN_ROWS <= to; i += QN_ROWS) {
+            if (k == 0) qn_fetch_c(&p, i + QN_ROWS, QN_ROWS);
             qn_fetch_ahead(&p, vs, v_step, k_to, i - from, to - from);
             QN_CAT(qn_block_, QN_ROWS)(&p, i, i - from, k, k_to);
         }

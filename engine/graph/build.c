@@ -55,8 +55,13 @@ qn_status qn__graph_new_tensor(qn_graph *graph, const qn_desc *desc, int *id)
     qn_tensor *tensor = calloc(1, sizeof *tensor);
     if (!tensor) return qn__fail(QN_OS_ERROR, "out of memory");
     *id = graph->tensor_count;
-    *tensor =
-        (qn_tensor){.graph = graph, .id = *id, .desc = *desc, .root = *id, .store = -1, .grad = -1};
+    *tensor = (qn_tensor){.graph = graph,
+                          .id = *id,
+                          .desc = *desc,
+                          .root = *id,
+                          .store = -1,
+                          .grad = -1,
+                          .carry = -1};
     graph->tensors[graph->tensor_count++] = tensor;
     return QN_OK;
 }

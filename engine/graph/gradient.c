@@ -8,14 +8,14 @@
 #include <string.h>
 
 /* The product just made begins its sums where those of `so_far` ended, in their place. */
-static bool continue_chain(qn_graph *graph, int so_far, int part)
+static bool continue_chain(qn_graph *graph, int so_far, int part, bool carried)
 {
     enum { C = 3, ACT = 2 };
     qn_node *last = &graph->nodes[graph->node_count - 1];
     qn_tensor *sum = graph->tensors[so_far], *more = graph->tensors[part];
-    if (!graph->chaining || last->op != QN_OP_MATMUL || last->out[0] != part || last->in[C] >= 0 ||
-        last->attr[ACT].i != 0 || sum->desc.dtype != QN_F32 || more->desc.dtype != QN_F32 ||
-        more->root != part || more->store >= 0)
+    if ((!graph->chaining && !carried) || last->op != QN_OP_MATMUL || last->out[0] != part ||
+        last->in[C] >= 0 || last->attr[ACT].i != 0 || sum->desc.dtype != QN_F32 ||
+        more->desc.dtype != QN_F32 || more->root != part || more->store >= 0)
         return false;
     last->in[C] = so_far;
     more->root = sum->root;
@@ -37,7 +37,9 @@ static qn_status add_gradient(qn_graph *graph, int tensor, int part)
 {
     if (part < 0) return QN_OK;
     int so_far = graph->tensors[tensor]->grad;
-    if (so_far >= 0 && !continue_chain(graph, so_far, part)) {
+    bool carried = so_far < 0 && graph->tensors[tensor]->carry >= 0;
+    if (carried) so_far = graph->tensors[tensor]->carry;
+    if (so_far >= 0 && !continue_chain(graph, so_far, part, carried)) {
         if (graph->tensors[so_far]->desc.dtype != graph->tensors[part]->desc.dtype) {
             QN_TRY(as_type(graph, QN_F32, &so_far));
             QN_TRY(as_type(graph, QN_F32, &part));

@@ -22,6 +22,7 @@ struct qn_tensor {
     bool rows;       /* input whose first dimension is the run-time one */
     bool wants_grad; /* a weight, or computed from one */
     int grad;        /* id of its gradient; -1 */
+    int carry; /* id of a stored f32 sum that its gradient is added to; -1: starts from nothing */
 };
 
 typedef struct qn_node {

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/rng.h"
+#include "graph/graph.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -212,9 +213,18 @@ static qn_tensor *trained(qn_network *n, const char *name)
         n->uses = more;
         n->use_capacity = capacity;
     }
-    if (tensor)
-        n->uses[n->use_count++] =
-            (struct qn_use){qn__store_index(qn__graph_store(n->graph), name), tensor};
+    if (!tensor) return tensor;
+    int index = qn__store_index(qn__graph_store(n->graph), name);
+    bool again = false;
+    for (int i = 0; i < n->use_count; i++) again |= n->uses[i].store == index;
+    if (n->sums) {
+        char sum[160];
+        snprintf(sum, sizeof sum, "%s.%s", n->sums[again], name);
+        const qn_tensor *stored = qn_graph_input(n->graph, sum);
+        if (!stored) return QN_NONE;
+        tensor->carry = stored->id;
+    }
+    n->uses[n->use_count++] = (struct qn_use){index, tensor};
     return tensor;
 }
 

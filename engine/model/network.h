@@ -22,6 +22,8 @@ typedef struct qn_network {
     int64_t length; /* of a sequence, for cost estimates; 0: the context */
     qn_dtype type;  /* of activations: QN_F32, QN_F16 or QN_BF16; products read the copies of
                        qn__copies_declare */
+    const char *const *sums; /* of gradients that go on adding, the stored names' beginnings: of a
+                                weight's first use and of its second; NULL: from nothing */
     /* Filled while building: every use of a weight that is trained. */
     qn_tensor *rng;
     struct qn_use {

@@ -362,7 +362,7 @@ static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
         "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 -DQN_KC=%d -DQN_FETCH_AHEAD=%d "
         "-DQN_STREAM=%d -DQN_PACKED=%d %s",
         w.vectors, w.s_by_k, w.flip, depth, !w.pack && !wide_knob(call, STILL, 0),
-        streams(&p, &w, depth), w.pack, options);
+        !call->in[C].there && streams(&p, &w, depth), w.pack, options);
     const qn_operand *s = w.flip ? &call->in[B] : &call->in[A],
                      *v = w.flip ? &call->in[A] : &call->in[B];
     qn__product_tensors(exec, call, s, w.pack ? NULL : v);

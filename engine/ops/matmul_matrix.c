@@ -67,7 +67,8 @@ static int64_t block_rows(const qn_call *call, const product *p, int64_t panels)
 static bool streams(const qn_call *call, const product *p)
 {
     const int64_t large = 2 << 20;
-    return call->out[Y].desc.dtype == QN_F32 && p->a_col != 1 && p->m * p->n * 4 >= large;
+    return call->out[Y].desc.dtype == QN_F32 && !call->in[C].there && p->a_col != 1 &&
+           p->m * p->n * 4 >= large;
 }
 
 qn_status qn__product_fwd_matrix(qn_exec *exec, const qn_call *call)

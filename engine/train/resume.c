@@ -143,7 +143,7 @@ static const char *const fixed_keys[] = {
     "arch",    "lora_rank", "lora_alpha", "lora_targets", "lora_dropout", "head_size",
     "window",  "layers",    "heads",      "kv_heads",     "embed",        "ffn",
     "no_bias", "untied",    "norm_eps",   "rope_theta",   "context",      "batch",
-    "seed",    "dropout",   "precision",  "master",       "moments"};
+    "seed",    "dropout",   "precision",  "master",       "moments",      "sum_order"};
 
 static qn_status check_same(const qn_trainer *t, const json_t *state, const char *folder)
 {

@@ -52,6 +52,9 @@ static qn_status try_micro(const qn_train_options *o, const qn_model_config *con
     QN_TRY(find_recompute(o->recompute, &options.recompute));
     QN_TRY(qn__head_parse(o->head_chunk, &options.head_chunk));
     QN_TRY(qn__precision(o->precision, &options.type));
+    options.chain = strcmp(o->sum_order, "chain") == 0;
+    QN_CHECK(options.chain || strcmp(o->sum_order, "tree") == 0,
+             "sum_order: \"%s\" is not tree or chain", o->sum_order);
     QN_TRY(qn__moments(o->moments, &options.moments));
     QN_TRY(qn__master(o->master, options.type, lora.rank > 0, &options.no_master));
     QN_TRY(qn__training_create(device, caps, config, &options, training));

@@ -25,7 +25,8 @@ static qn_status declare(qn_training *t)
     qn_shape rows = {.rank = 1, .dim = {t->rows}}, eight = {.rank = 1, .dim = {8}};
     char name[128];
     int copies = 1;
-    while ((INT64_C(1) << copies) <= t->leaves) copies++; /* 1 + floor(log2(leaves)) */
+    if (!t->chain)
+        while ((INT64_C(1) << copies) <= t->leaves) copies++; /* 1 + floor(log2(leaves)) */
     QN_TRY(qn__weights_declare(store, &t->config, t->matrices));
     QN_TRY(qn__lora_declare(store, &t->config, &t->lora));
     QN_TRY(qn__copies_declare(store, &t->config, &t->lora, t->type));
@@ -101,6 +102,8 @@ static qn_status plan(const qn_training *t, qn_graph *graph, qn_plan **made)
     return qn_plan_create(graph, &options, made);
 }
 
+static const char *const sum_names[] = {"grad", "grad2"}; /* of a weight's first use, and second */
+
 static qn_status assign_gradients(qn_training *t, qn_network *network)
 {
     for (int i = 0; i < network->use_count; i++) {
@@ -108,24 +111,32 @@ static qn_status assign_gradients(qn_training *t, qn_network *network)
         const char *weight = t->store->tensors[network->uses[i].store].name;
         bool again = false;
         for (int j = 0; j < i; j++) again |= network->uses[j].store == network->uses[i].store;
-        qn_tensor *gradient = qn_graph_gradient(t->step_graph, network->uses[i].tensor);
+        qn_tensor *gradient = qn_graph_gradient(network->graph, network->uses[i].tensor);
         QN_CHECK(gradient != NULL, "weight %s has no gradient", weight);
-        QN_TRY(qn_graph_assign(t->step_graph, gradient,
-                               prefixed(name, sizeof name, again ? "grad2" : "grad", weight)));
+        QN_TRY(qn_graph_assign(network->graph, gradient,
+                               prefixed(name, sizeof name, sum_names[again], weight)));
     }
     return QN_OK;
 }
 
-static qn_status build_step(qn_training *t)
+/* A leaf's graph: its gradients replace what is stored, or (more) are added to it. */
+static qn_status build_leaf(qn_training *t, bool more, qn_graph **graph, qn_plan **made)
 {
     qn_network network = network_of(t, true);
-    QN_TRY(qn_graph_create(t->store, &t->step_graph));
-    network.graph = t->step_graph;
+    QN_TRY(qn_graph_create(t->store, graph));
+    network.graph = *graph;
+    network.sums = more ? sum_names : NULL;
     qn_status status = qn__head_loss(&network, t->head_chunk, true);
     if (status == QN_OK) status = assign_gradients(t, &network);
     qn__network_free(&network);
     QN_TRY(status);
-    return plan(t, t->step_graph, &t->step_plan);
+    return plan(t, *graph, made);
+}
+
+static qn_status build_step(qn_training *t)
+{
+    QN_TRY(build_leaf(t, false, &t->step_graph, &t->step_plan));
+    return t->chain && t->leaves > 1 ? build_leaf(t, true, &t->more_graph, &t->more_plan) : QN_OK;
 }
 
 static qn_status build_eval(qn_training *t)
@@ -268,6 +279,7 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     if (options->lora) t->lora = t->lora_still = *options->lora;
     t->lora_still.dropout = 0;
     t->type = options->type;
+    t->chain = options->chain;
     t->matrices = options->no_master ? t->type : QN_F32;
     t->moments = options->moments;
     t->loss_scale = 1;
@@ -300,10 +312,11 @@ void qn__training_destroy(qn_training **training)
     if (t->store && t->store->device)
         (void)!qn__device_finish(t->store->device); /* host arrays may be in use */
     qn_model_destroy(&t->writer);
-    qn_plan *plans[] = {t->step_plan, t->eval_plan, t->norm_plan, t->update_plan};
-    qn_graph *graphs[] = {t->step_graph, t->eval_graph, t->norm_graph, t->update_graph};
-    for (int i = 0; i < 4; i++) qn_plan_destroy(&plans[i]);
-    for (int i = 0; i < 4; i++) qn_graph_destroy(&graphs[i]);
+    qn_plan *plans[] = {t->step_plan, t->more_plan, t->eval_plan, t->norm_plan, t->update_plan};
+    qn_graph *graphs[] = {t->step_graph, t->more_graph, t->eval_graph, t->norm_graph,
+                          t->update_graph};
+    for (int i = 0; i < 5; i++) qn_plan_destroy(&plans[i]);
+    for (int i = 0; i < 5; i++) qn_graph_destroy(&graphs[i]);
     qn_store_destroy(&t->store);
     for (int i = 0; i < 2; i++) {
         free(t->host[i]);
@@ -350,6 +363,7 @@ qn_status qn__training_prepare(qn_training *t)
 {
     QN_TRY(host_memory(t));
     QN_TRY(qn_plan_prepare(t->step_plan));
+    if (t->more_plan) QN_TRY(qn_plan_prepare(t->more_plan));
     if (t->eval_plan) QN_TRY(qn_plan_prepare(t->eval_plan));
     QN_TRY(qn_plan_prepare(t->norm_plan));
     QN_TRY(qn_plan_prepare(t->update_plan));
@@ -409,7 +423,7 @@ static qn_status write_leaf(qn_training *t, int64_t leaf, uint64_t seed, int64_t
 }
 
 /* Neighbours of equal size merge as they complete; what is left is folded from the right. */
-static qn_status run_leaves(qn_training *t)
+static qn_status run_tree(qn_training *t)
 {
     int level[64], depth = 0;
     for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
@@ -424,6 +438,16 @@ static qn_status run_leaves(qn_training *t)
     }
     for (; depth >= 2; depth--) QN_TRY(qn__store_merge(t->store, "grad", depth - 2, depth - 1));
     return qn__store_select(t->store, "grad", 0);
+}
+
+/* Leaf after leaf, each sum going on where the last one ended. */
+static qn_status run_chain(qn_training *t)
+{
+    for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
+        QN_TRY(qn__store_select(t->store, "leaf", (int)leaf));
+        QN_TRY(qn_plan_run(leaf > 0 ? t->more_plan : t->step_plan, QN_ALL, 0, 0));
+    }
+    return QN_OK;
 }
 
 static qn_status read_losses(qn_training *t, double *sum)
@@ -490,7 +514,7 @@ qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double 
     float weight = trained > 0 ? (float)(t->loss_scale / (double)trained) : 0.0f;
     for (int64_t r = 0; r < t->rows; r++) t->seed_host[t->turn][r] = weight;
     for (int64_t leaf = 0; leaf < t->leaves; leaf++) QN_TRY(write_leaf(t, leaf, seed, step));
-    QN_TRY(run_leaves(t));
+    QN_TRY(t->chain ? run_chain(t) : run_tree(t));
     QN_TRY(qn_plan_run(t->norm_plan, QN_ALL, 0, 0));
     QN_TRY(read_norm(t, grad_norm)); /* the step's one wait */
     *grad_norm /= t->loss_scale;

@@ -16,9 +16,10 @@ typedef struct qn_training {
     int64_t length;               /* tokens a sequence, at most the context */
     int64_t rows;                 /* micro * length */
     float dropout;
-    qn_dtype type;      /* of activations and compute weights */
-    qn_dtype matrices;  /* of the weights that are matrices: f32, or type */
-    qn_dtype moments;   /* of AdamW's: f32 or bf16 */
+    qn_dtype type;     /* of activations and compute weights */
+    qn_dtype matrices; /* of the weights that are matrices: f32, or type */
+    qn_dtype moments;  /* of AdamW's: f32 or bf16 */
+    bool chain; /* one gradient, leaf after leaf; more_plan is that of leaves after the first */
     double loss_scale;  /* gradients on the device are this many times theirs */
     qn_lora lora;       /* of rank above 0: what is trained */
     qn_lora lora_still; /* the same without dropout, for evaluation */
@@ -28,8 +29,8 @@ typedef struct qn_training {
     bool offload;               /* moments live in host memory */
     const char *variant, *tune; /* as the options; for the plans while they are made */
     double tune_seconds;
-    qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
-    qn_plan *step_plan, *eval_plan, *norm_plan, *update_plan;
+    qn_graph *step_graph, *more_graph, *eval_graph, *norm_graph, *update_graph;
+    qn_plan *step_plan, *more_plan, *eval_plan, *norm_plan, *update_plan;
     bool separate_eval; /* evaluation has its own plan: no dropout, or no gradient of the head */
     /* host side, two steps deep because writes are only enqueued */
     int32_t *host[2];  /* a leaf: ids, targets [rows] */
@@ -52,6 +53,7 @@ typedef struct qn_training_options {
     qn_dtype type;       /* of activations and compute weights; sums and masters are f32 */
     bool no_master;      /* matrices are kept in type, not in f32 */
     qn_dtype moments;    /* of AdamW's: QN_F32 or QN_BF16 */
+    bool chain;          /* leaves add into one gradient instead of a tree of them */
     const qn_lora *lora; /* NULL, or of rank 0: all weights are trained */
     bool packed;         /* sequences hold documents: see qn__training_set_positions */
     int64_t head_chunk;  /* rows of logits at a time; 0: all; below: see head.h */
