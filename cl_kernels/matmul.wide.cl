@@ -10,7 +10,7 @@
  * Meaning: QN_S_BY_K  0: s(i, k) = s[i * s_step + k]   1: s[k * s_step + i]
  *          QN_FLIP    0: y(i, lane) = y[i * y_step + lane]   1: y[lane * y_step + i]
  *          QN_PACKED 1: V holds panels from matmul_pack, which are float
- *          QN_FROM_C 0/1, QN_BIAS 0/1, QN_PRE 0/1
+ *          QN_FROM_C 0, 1, or 2: c is large; QN_BIAS 0/1, QN_PRE 0/1
  *          QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5 tanh
  * Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y;
  *          QN_FETCH_AHEAD 0/1 ask for rows of V before they are needed (V not packed);

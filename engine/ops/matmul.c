@@ -65,11 +65,19 @@ static void cost(const qn_call *call, qn_cost *cost)
     cost->flops += 2.0 * (double)p.m * (double)p.n * (double)p.k * (double)p.batch;
 }
 
+/* 0: no c; 1: there is one; 2: it is larger than a CPU's caches. */
+static int from_c(const qn_call *call)
+{
+    const int64_t large = 2 << 20;
+    if (!call->in[C].there) return 0;
+    return call->caps->type == QN_CPU && qn__elements(&call->in[C]) * 4 >= large ? 2 : 1;
+}
+
 void qn__product_epilogue(const qn_call *call, char *text, size_t bytes)
 {
-    int used = snprintf(text, bytes, "-DQN_FROM_C=%d -DQN_BIAS=%d -DQN_PRE=%d -DQN_ACT=%d",
-                        call->in[C].there, call->in[BIAS].there, call->out[PRE].there,
-                        (int)call->attr[ACT].i);
+    int used =
+        snprintf(text, bytes, "-DQN_FROM_C=%d -DQN_BIAS=%d -DQN_PRE=%d -DQN_ACT=%d", from_c(call),
+                 call->in[BIAS].there, call->out[PRE].there, (int)call->attr[ACT].i);
     qn_dtype y = call->out[Y].desc.dtype;
     if (y != call->in[A].desc.dtype)
         snprintf(text + used, bytes - (size_t)used, " -DQN_Y=%d", (int)y);

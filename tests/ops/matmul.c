@@ -82,6 +82,8 @@ const op_cases cases_matmul = {
             "matmul trans_b={0,1} out={same,f32} : a={t:f16,bf16}[{63,64,65},{k:64}] b={t}[{k},64]",
             "matmul trans_a={0,1} : a=bf16[{k:66},{k}] b=bf16[{k},{n:63,65,130}]",
             "matmul trans_a={0,1} trans_b=1 : a=f16[{k:31},{k}] b=f16[{n:66,129},{k}]",
+            /* sums that go on from a large c */
+            "matmul trans_a=1 out=f32 : a={t:f32,bf16}[5,771] b={t}[5,1024] c=f32[771,1024]",
             /* y written past the caches */
             "matmul trans_a=1 : a=f32[5,771] b=f32[5,{n:1024,1040}]",
             "matmul trans_a=0 trans_b=0 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
