@@ -50,10 +50,11 @@ qn_status qn__weights_declare(qn_store *store, const qn_model_config *config, qn
     return qn_store_add(store, "tables", "rope", QN_F32, &shape);
 }
 
-static const char *copy_name(char *text, size_t bytes, const char *name, qn_dtype type)
+const char *qn__copy_name(const qn_store *store, const char *name, qn_dtype type, char *text,
+                          size_t bytes)
 {
     snprintf(text, bytes, "%s.%s", name, qn_dtype_name(type));
-    return text;
+    return qn__store_index(store, text) >= 0 ? text : NULL;
 }
 
 qn_status qn__copies_declare(qn_store *store, const qn_model_config *config, const qn_lora *lora,
@@ -72,8 +73,8 @@ qn_status qn__copies_declare(qn_store *store, const qn_model_config *config, con
             if (weight.shape.rank != 2 || looked_up) continue;
             int master = qn__store_index(store, weight.name);
             if (master >= 0 && store->tensors[master].desc.dtype == type) continue;
-            QN_TRY(qn__store_derive(store, copy_name(name, sizeof name, weight.name, type),
-                                    weight.name, packer));
+            (void)qn__copy_name(store, weight.name, type, name, sizeof name);
+            QN_TRY(qn__store_derive(store, name, weight.name, packer));
         }
     }
     return QN_OK;
@@ -196,9 +197,8 @@ static qn_tensor *input(qn_network *n, const char *ending)
 /* The name of what is computed with: the copy, where there is one. */
 static const char *as_read(const qn_network *n, const char *name, char *copy, size_t bytes)
 {
-    if (n->type == QN_F32) return name;
-    copy_name(copy, bytes, name, n->type);
-    return qn__store_index(qn__graph_store(n->graph), copy) >= 0 ? copy : name;
+    const char *found = qn__copy_name(qn__graph_store(n->graph), name, n->type, copy, bytes);
+    return found ? found : name;
 }
 
 /* A tensor that is trained, noted as a use. */
@@ -224,7 +224,7 @@ static qn_tensor *trained(qn_network *n, const char *name)
         if (!stored) return QN_NONE;
         tensor->carry = stored->id;
     }
-    n->uses[n->use_count++] = (struct qn_use){index, tensor};
+    n->uses[n->use_count++] = (struct qn_use){index, tensor, again};
     return tensor;
 }
 

@@ -29,6 +29,7 @@ typedef struct qn_network {
     struct qn_use {
         int store;
         qn_tensor *tensor;
+        bool again; /* not the first use of this weight */
     } *uses;
     int use_count, use_capacity;
     qn_tensor *head; /* its weight, once used */
@@ -41,6 +42,9 @@ qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t
 /* Weights, and the rotary table, in group "weights": matrices in `matrices`, vectors in f32. */
 qn_status qn__weights_declare(qn_store *store, const qn_model_config *config,
                               qn_dtype matrices) QN_MUST_USE;
+/* The name of a tensor's copy in `type`, written to `text`; NULL: the store has none. */
+const char *qn__copy_name(const qn_store *store, const char *name, qn_dtype type, char *text,
+                          size_t bytes);
 /* For each matrix that products of this network read, its copy in `type`, which plans make again
  * when the matrix has changed: "<name>.bf16". Nothing for QN_F32. After the weights and adapters.
  */

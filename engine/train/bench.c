@@ -150,9 +150,11 @@ qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int b
     qn_status status = qn__training_prepare(t);
     if (status == QN_OK) status = qn__weights_init(t->store, &c, 1);
     if (status == QN_OK) status = train_steps(t, options ? options->repeats : 0, &seconds);
-    qn_plan *plans[] = {t->step_plan, t->norm_plan, t->update_plan};
-    if (status == QN_OK && qn__device_profiles(device))
-        status = qn__plans_profile(plans, 3, &profile);
+    if (status == QN_OK && qn__device_profiles(device)) {
+        qn_plan *plans[QN_STEP_PLANS];
+        int64_t runs[QN_STEP_PLANS];
+        status = qn__plans_profile(plans, qn__training_plans(t, plans, runs), &profile);
+    }
     if (status == QN_OK) {
         uint64_t bytes;
         qn_device_memory(device, &bytes, NULL);

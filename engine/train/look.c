@@ -56,11 +56,20 @@ static qn_status local_record(qn_caps *caps, qn_tuning **tuning)
     return status;
 }
 
-static qn_status describe(const qn_training *t, const qn_caps *caps, char **json)
+typedef struct description {
+    const qn_caps *caps;
+    char **json;
+} description;
+
+static qn_status describe(void *user, qn_training *t)
 {
+    const description *of = user;
+    const qn_caps *caps = of->caps;
     char *text;
     json_t *root = NULL;
-    qn_plan *plans[] = {t->step_plan, t->norm_plan, t->update_plan};
+    qn_plan *plans[QN_STEP_PLANS];
+    int64_t runs[QN_STEP_PLANS];
+    int count = qn__training_plans(t, plans, runs);
     qn_plan_facts facts;
     double seconds = 0;
     QN_TRY(qn_plan_json(t->step_plan, &text));
@@ -69,9 +78,9 @@ static qn_status describe(const qn_training *t, const qn_caps *caps, char **json
     QN_TRY(status);
     json_t *programs = json_object_get(root, "programs");
     json_int_t tuned = json_integer_value(json_object_get(root, "tuned_nodes"));
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         qn_plan_facts_get(plans[i], &facts);
-        seconds += facts.predicted_seconds * (i == 0 ? (double)t->leaves : 1.0);
+        seconds += facts.predicted_seconds * (double)runs[i];
         if (i == 0) continue;
         json_t *more = NULL;
         QN_TRY(qn_plan_json(plans[i], &text));
@@ -93,34 +102,9 @@ static qn_status describe(const qn_training *t, const qn_caps *caps, char **json
     json_object_set_new(root, "tuning_entries",
                         json_integer(caps->tuning ? qn__tuning_count(caps->tuning) : 0));
     json_object_set_new(root, "predicted_step_seconds", json_real(seconds));
-    *json = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    *of->json = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     json_decref(root);
-    return *json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
-}
-
-static qn_status plan_options(const qn_train_options *options, const qn_caps *caps, char **json)
-{
-    qn_start start = {0};
-    qn_data data;
-    qn_training *training = NULL;
-    QN_TRY(qn__data_open(options, NULL, NULL, &data));
-    qn_status status = qn__start_open(options, data.tokenizer, &start);
-    if (status == QN_OK) status = qn__trainer_fit(options, &start.config, NULL, caps, &training);
-    if (status == QN_OK) status = describe(training, caps, json);
-    qn__training_destroy(&training);
-    qn__start_close(&start);
-    qn__data_close(&data);
-    return status;
-}
-
-static qn_status plan_for(const qn_train_options *options, const qn_caps *caps, char **json)
-{
-    qn_train_options *own = NULL;
-    QN_TRY(qn__train_options_copy(options, &own));
-    qn_status status = qn__start_tokenizer(own);
-    if (status == QN_OK) status = plan_options(own, caps, json);
-    qn_train_options_destroy(&own);
-    return status;
+    return *of->json ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
 }
 
 qn_status qn_train_plan(const qn_train_options *options, const char *record_path, char **json)
@@ -130,7 +114,8 @@ qn_status qn_train_plan(const qn_train_options *options, const char *record_path
     *json = NULL;
     qn_status status =
         record_path ? read_record(record_path, &caps, &tuning) : local_record(&caps, &tuning);
-    if (status == QN_OK) status = plan_for(options, &caps, json);
+    description of = {&caps, json};
+    if (status == QN_OK) status = qn__trainer_try(options, NULL, &caps, describe, &of);
     qn__tuning_destroy(&tuning);
     return status;
 }

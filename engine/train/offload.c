@@ -74,16 +74,15 @@ static qn_status cut(const qn_training *t, qn_graph *graph, pieces *all)
     qn_weight weight;
     int number = 0;
     for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight); number++) {
-        char copy[160];
-        snprintf(copy, sizeof copy, "%s.%s", weight.name, qn_dtype_name(t->type));
-        bool copied = t->type != QN_F32 && qn__store_index(t->store, copy) >= 0;
+        char name[160];
+        const char *copy = qn__copy_name(t->store, weight.name, t->type, name, sizeof name);
         int64_t elements = qn_shape_elements(&weight.shape);
         for (int64_t first = 0; first < elements; first += most) {
             int64_t count = elements - first < most ? elements - first : most;
             piece *made = more(all);
             if (!made) return qn__fail(QN_OS_ERROR, "out of memory");
             *made = (piece){.decay = weight.decay, .number = number, .first = first, .copy = -1};
-            if (copied) QN_TRY(view(graph, "", copy, first, count, &made->copy));
+            if (copy) QN_TRY(view(graph, "", copy, first, count, &made->copy));
             QN_TRY(view(graph, "", weight.name, first, count, &made->p));
             QN_TRY(view(graph, "grad.", weight.name, first, count, &made->g));
             QN_TRY(view(graph, "m.", weight.name, first, count, &made->m));

@@ -63,11 +63,12 @@ static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool
 /* Sum orders of a step's plans: a new reference, NULL when out of memory. */
 static json_t *orders_of(const qn_trainer *t)
 {
-    const qn_plan *plans[] = {t->training->step_plan, t->training->norm_plan,
-                              t->training->update_plan};
+    qn_plan *plans[QN_STEP_PLANS];
+    int64_t runs[QN_STEP_PLANS];
+    int count = qn__training_plans(t->training, plans, runs);
     json_t *orders = json_object();
     bool good = orders != NULL;
-    for (int i = 0; good && i < 3; i++) good = qn__plan_orders(plans[i], orders);
+    for (int i = 0; good && i < count; i++) good = qn__plan_orders(plans[i], orders);
     if (good) return orders;
     json_decref(orders);
     return NULL;

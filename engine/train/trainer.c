@@ -110,6 +110,33 @@ qn_status qn__trainer_fit(const qn_train_options *o, const qn_model_config *conf
     return qn__fail(status, "%s. No micro-batch fits: use a smaller model or --context", message);
 }
 
+static qn_status try_options(const qn_train_options *o, qn_device *device, const qn_caps *caps,
+                             qn_status (*fn)(void *user, qn_training *training), void *user)
+{
+    qn_start start = {0};
+    qn_data data;
+    qn_training *training = NULL;
+    QN_TRY(qn__data_open(o, NULL, NULL, &data));
+    qn_status status = qn__start_open(o, data.tokenizer, &start);
+    if (status == QN_OK) status = qn__trainer_fit(o, &start.config, device, caps, &training);
+    if (status == QN_OK) status = fn(user, training);
+    qn__training_destroy(&training);
+    qn__start_close(&start);
+    qn__data_close(&data);
+    return status;
+}
+
+qn_status qn__trainer_try(const qn_train_options *options, qn_device *device, const qn_caps *caps,
+                          qn_status (*fn)(void *user, qn_training *training), void *user)
+{
+    qn_train_options *own = NULL;
+    QN_TRY(qn__train_options_copy(options, &own));
+    qn_status status = qn__start_tokenizer(own);
+    if (status == QN_OK) status = try_options(own, device, caps, fn, user);
+    qn_train_options_destroy(&own);
+    return status;
+}
+
 /* ---- making a trainer ---- */
 
 /* Percentages and predictions need the device's peaks: measured once a device and driver. */
@@ -436,8 +463,9 @@ qn_status qn_trainer_plan_json(qn_trainer *trainer, char **json)
 
 qn_status qn_trainer_profile(qn_trainer *t, char **json)
 {
-    qn_plan *plans[] = {t->training->step_plan, t->training->norm_plan, t->training->update_plan};
-    return qn__plans_profile(plans, 3, json);
+    qn_plan *plans[QN_STEP_PLANS];
+    int64_t runs[QN_STEP_PLANS];
+    return qn__plans_profile(plans, qn__training_plans(t->training, plans, runs), json);
 }
 
 qn_status qn_trainer_data_json(const qn_trainer *t, char **json)

@@ -37,6 +37,11 @@ qn_status qn__trainer_fit(const qn_train_options *options, const qn_model_config
                           qn_training **training) QN_MUST_USE;
 /* Write the model into options->out, or its adapter, or with `merge` both. */
 qn_status qn__trainer_save_model(qn_trainer *trainer) QN_MUST_USE;
+/* What these options would train, planned for `caps` (device NULL: only to look at), given to fn
+ * and taken apart again. */
+qn_status qn__trainer_try(const qn_train_options *options, qn_device *device, const qn_caps *caps,
+                          qn_status (*fn)(void *user, qn_training *training),
+                          void *user) QN_MUST_USE;
 /* Write a checkpoint of this step; trim the older ones. */
 qn_status qn__trainer_checkpoint(qn_trainer *trainer) QN_MUST_USE;
 /* Are the sums of a run added as they were when this state was saved? Where not, the log says which

@@ -109,12 +109,11 @@ static qn_status assign_gradients(qn_training *t, qn_network *network)
     for (int i = 0; i < network->use_count; i++) {
         char name[128];
         const char *weight = t->store->tensors[network->uses[i].store].name;
-        bool again = false;
-        for (int j = 0; j < i; j++) again |= network->uses[j].store == network->uses[i].store;
         qn_tensor *gradient = qn_graph_gradient(network->graph, network->uses[i].tensor);
         QN_CHECK(gradient != NULL, "weight %s has no gradient", weight);
-        QN_TRY(qn_graph_assign(network->graph, gradient,
-                               prefixed(name, sizeof name, sum_names[again], weight)));
+        QN_TRY(qn_graph_assign(
+            network->graph, gradient,
+            prefixed(name, sizeof name, sum_names[network->uses[i].again], weight)));
     }
     return QN_OK;
 }
@@ -193,19 +192,10 @@ void qn__training_adamw_line(const qn_training *t, int number, bool decay, int64
                  (long long)first);
 }
 
-/* The 16-bit copy of a weight, which AdamW writes beside it; NULL: there is none. */
-static qn_tensor *copy_of(const qn_training *t, qn_graph *g, const char *name)
-{
-    char copy[160];
-    if (t->type == QN_F32) return NULL;
-    snprintf(copy, sizeof copy, "%s.%s", name, qn_dtype_name(t->type));
-    return qn__store_index(t->store, copy) >= 0 ? qn_graph_input(g, copy) : NULL;
-}
-
 static qn_status build_update(qn_training *t)
 {
     qn_weight weight;
-    char grad[128], m[128], v[128], line[96];
+    char grad[128], m[128], v[128], name[160], line[96];
     int number = 0;
     QN_TRY(qn_graph_create(t->store, &t->update_graph));
     qn_graph *g = t->update_graph;
@@ -216,13 +206,13 @@ static qn_status build_update(qn_training *t)
     qn_tensor *hyper = qn_graph_input(g, "train.hyper");
     qn_tensor *rounding = qn__training_rounds(t) ? qn_graph_input(g, "train.rounding") : QN_NONE;
     for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight); number++) {
-        qn_tensor *copy = copy_of(t, g, weight.name);
+        const char *copy = qn__copy_name(t->store, weight.name, t->type, name, sizeof name);
         qn__training_adamw_line(t, number, weight.decay, 0, line, sizeof line);
         qn_apply(g, line, qn_graph_input(g, weight.name),
                  qn_graph_input(g, prefixed(grad, sizeof grad, "grad", weight.name)),
                  qn_graph_input(g, prefixed(m, sizeof m, "m", weight.name)),
                  qn_graph_input(g, prefixed(v, sizeof v, "v", weight.name)), hyper, QN_NONE,
-                 copy ? copy : QN_NONE, rounding);
+                 copy ? qn_graph_input(g, copy) : QN_NONE, rounding);
     }
     QN_TRY(qn_graph_status(g));
     return plan(t, g, &t->update_plan);
@@ -328,6 +318,23 @@ void qn__training_destroy(qn_training **training)
     free(t->norms);
     free(t);
     *training = NULL;
+}
+
+int qn__training_plans(const qn_training *t, qn_plan *plans[QN_STEP_PLANS],
+                       int64_t runs[QN_STEP_PLANS])
+{
+    int count = 0;
+    plans[count] = t->step_plan;
+    runs[count++] = t->more_plan ? 1 : t->leaves;
+    if (t->more_plan) {
+        plans[count] = t->more_plan;
+        runs[count++] = t->leaves - 1;
+    }
+    plans[count] = t->norm_plan;
+    runs[count++] = 1;
+    plans[count] = t->update_plan;
+    runs[count++] = 1;
+    return count;
 }
 
 uint64_t qn__training_bytes(const qn_training *training)

@@ -96,6 +96,11 @@ void qn__training_adamw_line(const qn_training *training, int number, bool decay
                              char *line, size_t bytes);
 /* Are some states of AdamW rounded stochastically? */
 bool qn__training_rounds(const qn_training *training);
+enum { QN_STEP_PLANS = 4 };
+/* The plans of a step and how often it runs each: a leaf's, that of leaves after the first where it
+ * is another, the norm's, the update's. Returns their number. */
+int qn__training_plans(const qn_training *training, qn_plan *plans[QN_STEP_PLANS],
+                       int64_t runs[QN_STEP_PLANS]);
 /* Sum of losses of leaf 0's tokens, forward only. */
 qn_status qn__training_eval(qn_training *training, const int32_t *ids, const int32_t *targets,
                             double *nll, int64_t *count) QN_MUST_USE;
