@@ -89,7 +89,7 @@ typedef struct qn_ggml_traits {
     const char *name;  /* "Q4_K"; NULL for a number without a type */
     int block;         /* elements in a block; 0 for a number without a type */
     int bytes;         /* bytes of a block */
-    qn_dtype dtype;    /* ours, for unquantized types; else QN_DTYPE_COUNT */
+    qn_dtype dtype;    /* ours; QN_DTYPE_COUNT: none of ours */
 } qn_ggml_traits;
 
 /* Never NULL: a number without a type has block == 0. */

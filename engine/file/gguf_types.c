@@ -5,11 +5,11 @@ static const struct {
     const char *name;
     size_t bytes;
 } value_types[QN_GGUF_TYPE_COUNT] = {
-    [QN_GGUF_U8] = {"u8", 1},         [QN_GGUF_I8] = {"i8", 1},    [QN_GGUF_U16] = {"u16", 2},
-    [QN_GGUF_I16] = {"i16", 2},       [QN_GGUF_U32] = {"u32", 4},  [QN_GGUF_I32] = {"i32", 4},
-    [QN_GGUF_F32] = {"f32", 4},       [QN_GGUF_BOOL] = {"bool", 1},
-    [QN_GGUF_STRING] = {"string", 0}, [QN_GGUF_ARRAY] = {"array", 0},
-    [QN_GGUF_U64] = {"u64", 8},       [QN_GGUF_I64] = {"i64", 8},  [QN_GGUF_F64] = {"f64", 8},
+    [QN_GGUF_U8] = {"u8", 1},       [QN_GGUF_I8] = {"i8", 1},     [QN_GGUF_U16] = {"u16", 2},
+    [QN_GGUF_I16] = {"i16", 2},     [QN_GGUF_U32] = {"u32", 4},   [QN_GGUF_I32] = {"i32", 4},
+    [QN_GGUF_F32] = {"f32", 4},     [QN_GGUF_BOOL] = {"bool", 1}, [QN_GGUF_STRING] = {"string", 0},
+    [QN_GGUF_ARRAY] = {"array", 0}, [QN_GGUF_U64] = {"u64", 8},   [QN_GGUF_I64] = {"i64", 8},
+    [QN_GGUF_F64] = {"f64", 8},
 };
 
 size_t qn__gguf_type_bytes(uint32_t type)
@@ -24,6 +24,7 @@ const char *qn__gguf_type_name(uint32_t type)
 
 #define PLAIN(type, size, ours) [QN_GGML_##type] = {#type, 1, size, ours}
 #define BLOCK(type, elements, size) [QN_GGML_##type] = {#type, elements, size, QN_DTYPE_COUNT}
+#define OURS(type, elements, size) [QN_GGML_##type] = {#type, elements, size, QN_##type}
 
 /* Block sizes: ggml-common.h. Type 42 is 64 elements in 18 bytes there; one fork writes 128 in 34
  * under the same number, which the running sum of offsets then shows. */
@@ -36,30 +37,30 @@ static const qn_ggml_traits tensor_types[QN_GGML_TYPE_COUNT] = {
     PLAIN(I16, 2, QN_DTYPE_COUNT),
     PLAIN(I64, 8, QN_DTYPE_COUNT),
     PLAIN(F64, 8, QN_DTYPE_COUNT),
-    BLOCK(Q4_0, 32, 18),
-    BLOCK(Q4_1, 32, 20),
-    BLOCK(Q5_0, 32, 22),
-    BLOCK(Q5_1, 32, 24),
-    BLOCK(Q8_0, 32, 34),
+    OURS(Q4_0, 32, 18),
+    OURS(Q4_1, 32, 20),
+    OURS(Q5_0, 32, 22),
+    OURS(Q5_1, 32, 24),
+    OURS(Q8_0, 32, 34),
     BLOCK(Q8_1, 32, 36),
-    BLOCK(Q2_K, 256, 84),
-    BLOCK(Q3_K, 256, 110),
-    BLOCK(Q4_K, 256, 144),
-    BLOCK(Q5_K, 256, 176),
-    BLOCK(Q6_K, 256, 210),
+    OURS(Q2_K, 256, 84),
+    OURS(Q3_K, 256, 110),
+    OURS(Q4_K, 256, 144),
+    OURS(Q5_K, 256, 176),
+    OURS(Q6_K, 256, 210),
     BLOCK(Q8_K, 256, 292),
     BLOCK(IQ2_XXS, 256, 66),
     BLOCK(IQ2_XS, 256, 74),
     BLOCK(IQ3_XXS, 256, 98),
     BLOCK(IQ1_S, 256, 50),
-    BLOCK(IQ4_NL, 32, 18),
+    OURS(IQ4_NL, 32, 18),
     BLOCK(IQ3_S, 256, 110),
     BLOCK(IQ2_S, 256, 82),
-    BLOCK(IQ4_XS, 256, 136),
+    OURS(IQ4_XS, 256, 136),
     BLOCK(IQ1_M, 256, 56),
     BLOCK(TQ1_0, 256, 54),
     BLOCK(TQ2_0, 256, 66),
-    BLOCK(MXFP4, 32, 17),
+    OURS(MXFP4, 32, 17),
     BLOCK(NVFP4, 64, 36),
     BLOCK(Q1_0, 128, 18),
     BLOCK(Q2_0, 64, 18),
