@@ -121,11 +121,12 @@ static int bench_peak(const qn_args *args)
     qn_status status = qn_device_measure(device, &peaks);
     if (status != QN_OK) code = qn__say_status(status);
     else
-        code = print_report(json_pack("{s:f,s:f,s:f,s:f,s:f,s:s}", "gflops", peaks.gflops,
+        code = print_report(json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s}", "gflops", peaks.gflops,
                                       "host_gflops", peaks.host_gflops, "matrix_gflops",
                                       peaks.matrix_gflops, "host_matrix_gflops",
-                                      peaks.host_matrix_gflops, "gbytes_per_s", peaks.gbytes_per_s,
-                                      "device", qn_device_name(device)),
+                                      peaks.host_matrix_gflops, "int8_gops", peaks.int8_gops,
+                                      "host_int8_gops", peaks.host_int8_gops, "gbytes_per_s",
+                                      peaks.gbytes_per_s, "device", qn_device_name(device)),
                             qn__arg(args, "json"));
     qn_device_close(&device);
     return code;

@@ -63,9 +63,11 @@ static void print_device(const json_t *record, bool is_default, const char *tune
            qn__text_bytes(qn__get_number(record, "max_alloc_bytes")),
            qn__text_bytes(qn__get_number(record, "local_bytes")),
            qn__get_number(record, "base_align_bytes"));
-    double matrix = qn__get_number(record, "peak_gflops_bf16_matrix");
+    double matrix = qn__get_number(record, "peak_gflops_bf16_matrix"),
+           int8 = qn__get_number(record, "peak_gops_int8");
     if (gflops > 0) printf("   %-9s %.0f GFLOP/s in f32, %.1f GB/s\n", "measured", gflops, gbytes);
     if (matrix > 0) printf("   %-9s %.0f GFLOP/s in bf16 on its matrix unit\n", "", matrix);
+    if (int8 > 0) printf("   %-9s %.0f GOP/s in int8 dot products\n", "", int8);
     if (gflops <= 0) printf("   %-9s not yet\n", "measured");
     double entries = (double)json_object_size(json_object_get(record, "tuning"));
     if (entries > 0)

@@ -72,6 +72,7 @@ json_t *qn__caps_to_json(const qn_caps *caps)
     json_object_set_new(record, "peak_gflops_f32", json_real(caps->peak_gflops));
     json_object_set_new(record, "peak_gbytes_per_s", json_real(caps->peak_gbytes));
     json_object_set_new(record, "peak_gflops_bf16_matrix", json_real(caps->peak_matrix_gflops));
+    json_object_set_new(record, "peak_gops_int8", json_real(caps->peak_int8_gops));
     return record;
 }
 
@@ -159,5 +160,6 @@ qn_status qn__caps_from_json(const json_t *record, const char *origin, qn_caps *
     QN_TRY(qn__json_f64(record, origin, "peak_gbytes_per_s", false, &caps->peak_gbytes));
     QN_TRY(
         qn__json_f64(record, origin, "peak_gflops_bf16_matrix", false, &caps->peak_matrix_gflops));
+    QN_TRY(qn__json_f64(record, origin, "peak_gops_int8", false, &caps->peak_int8_gops));
     return read_lists(record, origin, caps);
 }

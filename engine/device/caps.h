@@ -57,6 +57,7 @@ typedef struct qn_caps {
     double peak_gflops;        /* 0: not measured */
     double peak_gbytes;        /* GB/s; 0: not measured */
     double peak_matrix_gflops; /* bf16 on the proven matrix unit; 0: none, or not measured */
+    double peak_int8_gops;     /* int8 dot products on the proven unit; 0 likewise */
     const qn_tuning *tuning;   /* entries that came with a record from elsewhere; borrowed; NULL */
 } qn_caps;
 

@@ -16,98 +16,92 @@ enum { CHAINS = 16, ROUNDS = 7 };
 
 typedef float vector16 __attribute__((vector_size(64)));
 
+typedef float host_loop(int rounds, float a, float b);
+
 typedef struct host_part {
+    host_loop *loop;
     int rounds;
     float a, b;
     float out;
 } host_part;
 
+/* What a host loop does, and the operations of an instruction of 16 lanes. */
+enum { HOST_F32, HOST_BF16, HOST_INT8, HOST_LOOPS };
+static const double host_operations[HOST_LOOPS] = {16 * 2, 16 * 2 * 2, 16 * 4 * 2};
+
 #if defined(__x86_64__)
-__attribute__((target("avx512f,fma"))) static void host_loop_512(host_part *part)
+__attribute__((target("avx512f,fma"))) static float host_f32(int rounds, float fa, float fb)
 {
-    vector16 x[CHAINS], a = part->a - (vector16){0}, b = part->b - (vector16){0};
+    vector16 x[CHAINS], a = fa - (vector16){0}, b = fb - (vector16){0};
 #pragma GCC unroll 16
     for (int j = 0; j < CHAINS; j++) x[j] = a + (float)j;
-    for (int i = 0; i < part->rounds; i++) {
+    for (int i = 0; i < rounds; i++) {
 #pragma GCC unroll 16
         for (int j = 0; j < CHAINS; j++)
             __asm__("vfmadd213ps %2, %1, %0" : "+v"(x[j]) : "v"(b), "v"(a));
     }
 #pragma GCC unroll 16
     for (int j = 1; j < CHAINS; j++) x[0] += x[j];
-    part->out = x[0][0];
+    return x[0][0];
 }
 
-/* Pairs of bf16. */
-__attribute__((target("avx512f"))) static void host_loop_bf16(host_part *part)
-{
-    vector16 x[CHAINS], ones = part->a - (vector16){0};
-#pragma GCC unroll 16
-    for (int j = 0; j < CHAINS; j++) x[j] = ones + (float)j;
-#if defined(__GNUC__)
-    for (int i = 0; i < part->rounds; i++) {
-#pragma GCC unroll 16
-        for (int j = 0; j < CHAINS; j++) __asm__("vdpbf16ps %1, %1, %0" : "+v"(x[j]) : "v"(ones));
+/* Instructions that add to their first operand: pairs of bf16, fours of bytes. */
+#define HOST_DOT(name, instruction)                                                                \
+    __attribute__((target("avx512f"))) static float name(int rounds, float fa, float fb)           \
+    {                                                                                              \
+        vector16 x[CHAINS], a = fa - (vector16){0}, b = fb - (vector16){0};                        \
+        _Pragma("GCC unroll 16") for (int j = 0; j < CHAINS; j++) x[j] = a + (float)j;             \
+        for (int i = 0; i < rounds; i++) {                                                         \
+            _Pragma("GCC unroll 16") for (int j = 0; j < CHAINS; j++) __asm__(                     \
+                instruction " %2, %1, %0" : "+v"(x[j]) : "v"(a), "v"(b));                          \
+        }                                                                                          \
+        _Pragma("GCC unroll 16") for (int j = 1; j < CHAINS; j++) x[0] += x[j];                    \
+        return x[0][0];                                                                            \
     }
-#endif
-#pragma GCC unroll 16
-    for (int j = 1; j < CHAINS; j++) x[0] += x[j];
-    part->out = x[0][0];
-}
+HOST_DOT(host_bf16, "vdpbf16ps")
+HOST_DOT(host_int8, "vpdpbusd")
 
-static void *host_thread(void *part)
+static host_loop *find_host_loop(int kind)
 {
-    host_loop_512(part);
-    return NULL;
-}
-
-static void *host_thread_bf16(void *part)
-{
-    host_loop_bf16(part);
-    return NULL;
-}
-
-static bool host_can(bool bf16)
-{
-    return bf16 ? __builtin_cpu_supports("avx512bf16") : __builtin_cpu_supports("avx512f");
+    if (kind == HOST_F32) return __builtin_cpu_supports("avx512f") ? host_f32 : NULL;
+    if (kind == HOST_BF16) return __builtin_cpu_supports("avx512bf16") ? host_bf16 : NULL;
+    return __builtin_cpu_supports("avx512vnni") ? host_int8 : NULL;
 }
 #else
-static void *host_thread(void *part)
+static host_loop *find_host_loop(int kind)
 {
-    return part;
-}
-
-static void *host_thread_bf16(void *part)
-{
-    return part;
-}
-
-static bool host_can(bool bf16)
-{
-    return false && bf16;
+    (void)kind;
+    return NULL;
 }
 #endif
 
-/* GFLOP/s of the host loop on `threads` threads; 0 where there is no host loop for this CPU. */
-static double host_gflops(int threads, int rounds, bool bf16)
+static void *host_thread(void *argument)
+{
+    host_part *part = argument;
+    part->out = part->loop(part->rounds, part->a, part->b);
+    return NULL;
+}
+
+/* 10^9 operations a second of a host loop on `threads` threads; 0 where there is none for this CPU.
+ */
+static double host_gflops(int threads, int rounds, int kind)
 {
     pthread_t ids[256];
     host_part parts[256];
     double best = 0;
-    if (!host_can(bf16)) return 0;
+    host_loop *loop = find_host_loop(kind);
+    if (!loop) return 0;
     if (threads > 256) threads = 256;
     for (int try = 0; try < ROUNDS; try++) {
         double start = qn__seconds();
         int started = 0;
         for (; started < threads; started++) {
-            parts[started] = (host_part){.rounds = rounds, .a = 1e-6f, .b = 0.999f};
-            if (pthread_create(&ids[started], NULL, bf16 ? host_thread_bf16 : host_thread,
-                               &parts[started]) != 0)
-                break;
+            parts[started] = (host_part){.loop = loop, .rounds = rounds, .a = 1e-6f, .b = 0.999f};
+            if (pthread_create(&ids[started], NULL, host_thread, &parts[started]) != 0) break;
         }
         for (int i = 0; i < started; i++) pthread_join(ids[i], NULL);
         double rate =
-            (bf16 ? 4.0 : 2.0) * 16 * CHAINS * rounds * started / (qn__seconds() - start) * 1e-9;
+            host_operations[kind] * CHAINS * rounds * started / (qn__seconds() - start) * 1e-9;
         if (rate > best) best = rate;
     }
     return best;
@@ -167,33 +161,40 @@ static qn_status measure_fma(qn_device *device, qn_buffer *out, bool wide, size_
 
 /* ---- matrix units ---- */
 
-/* What a proven probe promises: QN_UNIT and the lanes of matrix_unit.clh, and the multiply-adds of
- * one round of an item's unit in its peak kernel (8 fragments, or 16 chains of 16 pairs). */
-static const struct {
+/* What a proven probe promises: QN_UNIT and the lanes of matrix_unit.clh, and the operations of one
+ * round of an item's unit in its peak kernel (8 fragments, or 16 chains of 16 sums). Of each type
+ * the first that is proven counts. */
+typedef struct matrix_unit {
     qn_probe_id probe;
     const char *file;
+    bool int8; /* else bf16 */
     int unit, lanes;
-    double flops;
-} matrix_units[] = {
-    {QN_PROBE_X86_BF16, "peak_x86_bf16.cl", 0, 1, 16.0 * 16 * 4},
-    {QN_PROBE_MATRIX_PTX, "peak_matrix.cl", 1, 32, 8.0 * 16 * 16 * 16 * 2},
-    {QN_PROBE_MATRIX_DPAS8, "peak_matrix.cl", 2, 8, 8.0 * 8 * 8 * 16 * 2},
-    {QN_PROBE_MATRIX_DPAS16, "peak_matrix.cl", 3, 16, 8.0 * 8 * 16 * 16 * 2},
-    {QN_PROBE_MATRIX_MFMA, "peak_matrix.cl", 4, 64, 8.0 * 16 * 16 * 16 * 2},
-    {QN_PROBE_MATRIX_WMMA, "peak_matrix.cl", 5, 32, 8.0 * 16 * 16 * 16 * 2},
+    double operations;
+} matrix_unit;
+
+static const matrix_unit matrix_units[] = {
+    {QN_PROBE_X86_BF16, "peak_x86_bf16.cl", false, 0, 1, 16.0 * 16 * 4},
+    {QN_PROBE_X86_VNNI, "peak_x86_vnni.cl", true, 0, 1, 16.0 * 16 * 8},
+    {QN_PROBE_MATRIX_PTX, "peak_matrix.cl", false, 1, 32, 8.0 * 16 * 16 * 16 * 2},
+    {QN_PROBE_MATRIX_DPAS8, "peak_matrix.cl", false, 2, 8, 8.0 * 8 * 8 * 16 * 2},
+    {QN_PROBE_MATRIX_DPAS16, "peak_matrix.cl", false, 3, 16, 8.0 * 8 * 16 * 16 * 2},
+    {QN_PROBE_MATRIX_MFMA, "peak_matrix.cl", false, 4, 64, 8.0 * 16 * 16 * 16 * 2},
+    {QN_PROBE_MATRIX_WMMA, "peak_matrix.cl", false, 5, 32, 8.0 * 16 * 16 * 16 * 2},
 };
 
-static qn_status measure_unit(qn_device *device, qn_buffer *out, int row, double *gflops)
+/* In 10^9 operations a second. */
+static qn_status measure_unit(qn_device *device, qn_buffer *out, const matrix_unit *unit,
+                              double *rate)
 {
     char options[64];
     qn_kernel *kernel;
     const float a = 0.5f, b = -0.25f;
-    const bool x86 = matrix_units[row].unit == 0;
-    size_t local = x86 ? 1 : 4 * (size_t)matrix_units[row].lanes;
+    const bool x86 = unit->unit == 0;
+    size_t local = x86 ? 1 : 4 * (size_t)unit->lanes;
     size_t groups = (size_t)device->caps.compute_units * (x86 ? 16 : 8);
     double took = 0;
-    snprintf(options, sizeof options, x86 ? "" : "-DQN_UNIT=%d", matrix_units[row].unit);
-    QN_TRY(qn__device_kernel(device, matrix_units[row].file, options, "peak_matrix", &kernel));
+    snprintf(options, sizeof options, x86 ? "" : "-DQN_UNIT=%d", unit->unit);
+    QN_TRY(qn__device_kernel(device, unit->file, options, "peak_matrix", &kernel));
     QN_TRY(set_args(kernel, out, NULL));
     QN_TRY(qn__kernel_arg(kernel, 3, sizeof a, &a));
     QN_TRY(qn__kernel_arg(kernel, 4, sizeof b, &b));
@@ -201,18 +202,18 @@ static qn_status measure_unit(qn_device *device, qn_buffer *out, int row, double
         QN_TRY(qn__kernel_arg(kernel, 2, sizeof rounds, &rounds));
         QN_TRY(time_launch(device, kernel, groups * local, local, &took));
         double of_units = (double)groups * (x86 ? 1 : 4);
-        *gflops = matrix_units[row].flops * of_units * rounds / took * 1e-9;
+        *rate = unit->operations * of_units * rounds / took * 1e-9;
         if (took > 0.02 || rounds >= 1 << 24) return QN_OK;
     }
 }
 
-/* The first proven unit's, in bf16; 0 where there is none. */
-static qn_status measure_matrix(qn_device *device, qn_buffer *out, double *gflops)
+/* The first proven unit's, in bf16 or in int8; 0 where there is none. */
+static qn_status measure_matrix(qn_device *device, qn_buffer *out, bool int8, double *rate)
 {
-    *gflops = 0;
-    for (size_t row = 0; row < sizeof matrix_units / sizeof matrix_units[0]; row++)
-        if (qn__proven(&device->caps, matrix_units[row].probe))
-            return measure_unit(device, out, (int)row, gflops);
+    *rate = 0;
+    for (size_t i = 0; i < sizeof matrix_units / sizeof matrix_units[0]; i++)
+        if (matrix_units[i].int8 == int8 && qn__proven(&device->caps, matrix_units[i].probe))
+            return measure_unit(device, out, &matrix_units[i], rate);
     return QN_OK;
 }
 
@@ -249,10 +250,12 @@ bool qn__peaks_cached(qn_caps *caps)
 {
     char *path = peaks_path(caps);
     json_t *root = NULL;
-    bool good = path && qn__is_file(path) && qn__json_load(path, &root) == QN_OK &&
-                qn__json_f64(root, path, "gflops", true, &caps->peak_gflops) == QN_OK &&
-                qn__json_f64(root, path, "gbytes_per_s", true, &caps->peak_gbytes) == QN_OK &&
-                qn__json_f64(root, path, "matrix_gflops", true, &caps->peak_matrix_gflops) == QN_OK;
+    bool good =
+        path && qn__is_file(path) && qn__json_load(path, &root) == QN_OK &&
+        qn__json_f64(root, path, "gflops", true, &caps->peak_gflops) == QN_OK &&
+        qn__json_f64(root, path, "gbytes_per_s", true, &caps->peak_gbytes) == QN_OK &&
+        qn__json_f64(root, path, "matrix_gflops", true, &caps->peak_matrix_gflops) == QN_OK &&
+        qn__json_f64(root, path, "int8_gops", true, &caps->peak_int8_gops) == QN_OK;
     json_decref(root);
     free(path);
     return good;
@@ -261,8 +264,9 @@ bool qn__peaks_cached(qn_caps *caps)
 static void keep(const qn_caps *caps)
 {
     char *path = peaks_path(caps);
-    json_t *root = json_pack("{s:f,s:f,s:f}", "gflops", caps->peak_gflops, "gbytes_per_s",
-                             caps->peak_gbytes, "matrix_gflops", caps->peak_matrix_gflops);
+    json_t *root = json_pack("{s:f,s:f,s:f,s:f}", "gflops", caps->peak_gflops, "gbytes_per_s",
+                             caps->peak_gbytes, "matrix_gflops", caps->peak_matrix_gflops,
+                             "int8_gops", caps->peak_int8_gops);
     if (path && root && qn__json_save(path, root) != QN_OK)
         qn__log(QN_LOG_WARN, "peaks not kept: %s", qn_last_error());
     json_decref(root);
@@ -280,16 +284,22 @@ qn_status qn_device_measure(qn_device *device, qn_peaks *peaks)
     QN_TRY(qn__buffer_create(device, items * 64, "peak measurement", &out));
     qn_status status = measure_fma(device, out, wide, items, &peaks->gflops, &rounds);
     if (status == QN_OK) status = measure_read(device, out, wide, items, &peaks->gbytes_per_s);
-    if (status == QN_OK) status = measure_matrix(device, out, &peaks->matrix_gflops);
+    if (status == QN_OK) status = measure_matrix(device, out, false, &peaks->matrix_gflops);
+    if (status == QN_OK) status = measure_matrix(device, out, true, &peaks->int8_gops);
     qn__buffer_destroy(&out);
     if (status != QN_OK) return status;
-    if (caps->type == QN_CPU)
-        peaks->host_gflops = host_gflops(caps->compute_units, rounds * 16, false);
-    if (caps->type == QN_CPU && qn__proven(caps, QN_PROBE_X86_BF16))
-        peaks->host_matrix_gflops = host_gflops(caps->compute_units, rounds * 16, true);
+    if (caps->type == QN_CPU) {
+        int threads = caps->compute_units, long_rounds = rounds * 16;
+        peaks->host_gflops = host_gflops(threads, long_rounds, HOST_F32);
+        if (qn__proven(caps, QN_PROBE_X86_BF16))
+            peaks->host_matrix_gflops = host_gflops(threads, long_rounds, HOST_BF16);
+        if (qn__proven(caps, QN_PROBE_X86_VNNI))
+            peaks->host_int8_gops = host_gflops(threads, long_rounds, HOST_INT8);
+    }
     caps->peak_gflops = peaks->gflops;
     caps->peak_gbytes = peaks->gbytes_per_s;
     caps->peak_matrix_gflops = peaks->matrix_gflops;
+    caps->peak_int8_gops = peaks->int8_gops;
     keep(caps);
     return QN_OK;
 }

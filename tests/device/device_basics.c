@@ -46,6 +46,7 @@ static void record_survives_json(void **unused)
     assert_true(qn__caps_key(&back) == qn__caps_key(qn__device_caps(device)));
     assert_memory_equal(back.probe, qn__device_caps(device)->probe, sizeof back.probe);
     assert_int_equal(back.quirks, qn__device_caps(device)->quirks);
+    assert_true(back.peak_int8_gops == qn__device_caps(device)->peak_int8_gops);
     assert_true(back.max_alloc_bytes == qn__device_caps(device)->max_alloc_bytes);
     json_decref(record);
     qn_device_close(&device);
@@ -67,6 +68,23 @@ static void basic_probe_is_proven(void **unused)
         if (strstr(qn__device_caps(device)->platform, "Portable Computing Language"))
             assert_int_equal(qn__device_caps(device)->probe[portable[i]], QN_PROVEN);
     qn_device_close(&device);
+}
+
+/* An instruction that this processor has is proven through PoCL, one that it has not is refuted. */
+static void processor_probes_agree_with_cpuid(void **unused)
+{
+    (void)unused;
+#if defined(__x86_64__)
+    qn_device *device = opened();
+    const qn_caps *caps = qn__device_caps(device);
+    if (caps->type == QN_CPU && strstr(caps->platform, "Portable Computing Language")) {
+        assert_int_equal(caps->probe[QN_PROBE_X86_BF16],
+                         __builtin_cpu_supports("avx512bf16") ? QN_PROVEN : QN_REFUTED);
+        assert_int_equal(caps->probe[QN_PROBE_X86_VNNI],
+                         __builtin_cpu_supports("avx512vnni") ? QN_PROVEN : QN_REFUTED);
+    }
+    qn_device_close(&device);
+#endif
 }
 
 static void copies_and_fills(void **unused)
@@ -171,10 +189,15 @@ static void two_devices_at_once(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_unknown_selector), cmocka_unit_test(record_survives_json),
-        cmocka_unit_test(basic_probe_is_proven),    cmocka_unit_test(copies_and_fills),
-        cmocka_unit_test(memory_is_counted),        cmocka_unit_test(too_much_is_refused),
-        cmocka_unit_test(programs_are_kept),        cmocka_unit_test(two_devices_at_once),
+        cmocka_unit_test(refuses_unknown_selector),
+        cmocka_unit_test(record_survives_json),
+        cmocka_unit_test(basic_probe_is_proven),
+        cmocka_unit_test(processor_probes_agree_with_cpuid),
+        cmocka_unit_test(copies_and_fills),
+        cmocka_unit_test(memory_is_counted),
+        cmocka_unit_test(too_much_is_refused),
+        cmocka_unit_test(programs_are_kept),
+        cmocka_unit_test(two_devices_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,14 +31,17 @@ QN_API qn_status qn_device_record(qn_device *device, char **json) QN_MUST_USE;
 QN_API qn_status qn_devices_json(bool measure, char **json) QN_MUST_USE;
 
 /* Measured now: f32 fma GFLOP/s of a register-only kernel and of the same loop in host C (0 for a
- * device that is not the CPU), GB/s of reading a buffer far larger than the caches, and bf16
- * GFLOP/s of the proven matrix unit (0 where there is none). Kept in the cache folder. */
+ * device that is not the CPU), GB/s of reading a buffer far larger than the caches, bf16 GFLOP/s of
+ * the proven matrix unit and 10^9 int8 operations a second of the proven dot product (0 where there
+ * is none). Kept in the cache folder. */
 typedef struct qn_peaks {
     double gflops;
     double host_gflops;
     double gbytes_per_s;
     double matrix_gflops;
     double host_matrix_gflops; /* of that instruction in a loop of host C; 0: there is none */
+    double int8_gops;
+    double host_int8_gops; /* likewise */
 } qn_peaks;
 QN_API qn_status qn_device_measure(qn_device *device, qn_peaks *peaks) QN_MUST_USE;
 
