@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "model/adapter.h"
+#include "numeric/blocks.h"
 #include "numeric/half.h"
 
 #include <stdio.h>
@@ -54,6 +55,12 @@ void qn__to_f32(const uint8_t *from, qn_dtype dtype, int64_t count, float *to)
 {
     if (dtype == QN_F32) {
         memcpy(to, from, (size_t)count * 4);
+        return;
+    }
+    if (qn_dtype_is_block(dtype)) {
+        qn_status status = qn__blocks_decode(dtype, from, count, to);
+        QN_ASSERT(status == QN_OK); /* qn__range_desc has seen whole blocks */
+        (void)status;
         return;
     }
     for (int64_t i = 0; i < count; i++) {

@@ -11,7 +11,7 @@ qn_status qn__config_from_file(const qn_model_file *file, const char *path,
                                qn_model_config *config) QN_MUST_USE;
 /* llm.c's name for a GPT-2 weight, "qkvw"; NULL: it has none. */
 const char *qn__llmc_weight_name(qn_role role);
-/* f32, f16 or bf16 to f32; `from` may be unaligned. */
+/* f32, f16, bf16 or whole blocks to f32; `from` may be unaligned. */
 void qn__to_f32(const uint8_t *from, qn_dtype dtype, int64_t count, float *to);
 /* Where weights come from, one by one, in f32 and in the store's layout. */
 typedef struct qn_weight_source {
