@@ -363,12 +363,20 @@ static qn_status create(qn_map map, bool owns_map, qn_gguf **gguf)
     return status;
 }
 
-qn_status qn__gguf_open(const char *path, qn_gguf **gguf)
+qn_status qn__gguf_open_part(const char *path, qn_gguf **gguf)
 {
     qn_map map;
     *gguf = NULL;
     QN_TRY(qn__map_open(path, &map));
     return create(map, true, gguf);
+}
+
+qn_status qn__gguf_open(const char *path, qn_gguf **gguf)
+{
+    QN_TRY(qn__gguf_open_part(path, gguf));
+    qn_status status = qn__gguf_open_shards(*gguf);
+    if (status != QN_OK) qn__gguf_close(gguf);
+    return status;
 }
 
 qn_status qn__gguf_parse(const void *bytes, size_t count, const char *origin, qn_gguf **gguf)
@@ -387,6 +395,8 @@ void qn__gguf_close(qn_gguf **gguf)
     free(old->tensors);
     qn__name_index_free(&old->keys);
     qn__name_index_free(&old->names);
+    for (size_t i = 0; i < old->part_count; i++) qn__gguf_close(&old->parts[i]);
+    free(old->parts);
     if (old->owns_map) qn__map_close(&old->map);
     else free(old->map.path);
     free(old);

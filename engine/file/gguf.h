@@ -102,15 +102,19 @@ typedef struct qn_gguf_tensor {
     qn_ggml_type type;
     int rank;
     int64_t ne[QN_GGUF_RANK]; /* ne[0] is contiguous (the reverse of qn_shape); 1 beyond rank */
-    uint64_t offset;          /* from the start of the data section */
+    uint64_t offset;          /* from the start of its file's data section */
     uint64_t bytes;
     const uint8_t *data; /* aligned to general.alignment (at least 8); NULL when bytes == 0 */
 } qn_gguf_tensor;
 
 typedef struct qn_gguf qn_gguf;
 
-/* QN_BAD_DATA with file name, place and value if the file is not what it says it is. */
+/* QN_BAD_DATA with file name, place and value if the file is not what it says it is. The first of
+ * several shards, "model-00001-of-00003.gguf", opens the others, which lie beside it: the metadata
+ * is that of the first, the tensors are those of all. */
 qn_status qn__gguf_open(const char *path, qn_gguf **gguf) QN_MUST_USE;
+/* One file by itself, also where it is a shard. */
+qn_status qn__gguf_open_part(const char *path, qn_gguf **gguf) QN_MUST_USE;
 /* The same over bytes that the caller keeps alive; `origin` stands for the file name in messages.
  * `bytes` should lie at a multiple of the alignment. */
 qn_status qn__gguf_parse(const void *bytes, size_t count, const char *origin,
@@ -120,6 +124,10 @@ void qn__gguf_close(qn_gguf **gguf);
 const char *qn__gguf_path(const qn_gguf *gguf);
 uint32_t qn__gguf_version(const qn_gguf *gguf);
 uint32_t qn__gguf_alignment(const qn_gguf *gguf);
+/* Bytes of all its files. */
+uint64_t qn__gguf_bytes(const qn_gguf *gguf);
+/* How many files: 1 where there are no shards. */
+size_t qn__gguf_file_count(const qn_gguf *gguf);
 
 /* Enumerate metadata in file order: i in [0, count). */
 size_t qn__gguf_value_count(const qn_gguf *gguf);

@@ -12,7 +12,7 @@ size_t qn__gguf_type_bytes(uint32_t type);
 const char *qn__gguf_type_name(uint32_t type);
 
 struct qn_gguf {
-    qn_map map;     /* map.path is the origin even when the bytes are the caller's */
+    qn_map map; /* map.path is the origin even when the bytes are the caller's */
     bool owns_map;
     const uint8_t *data;
     size_t bytes;
@@ -26,7 +26,12 @@ struct qn_gguf {
     size_t tensor_count;
     size_t tensor_capacity;
     qn_name_index names;
+    struct qn_gguf **parts; /* the other shards, whose tensors are in the list too */
+    size_t part_count;
 };
+
+/* The other shards of a file that is the first of several: their tensors come into its list. */
+qn_status qn__gguf_open_shards(qn_gguf *gguf) QN_MUST_USE;
 
 /* Check general.alignment, or take the default. */
 qn_status qn__gguf_read_alignment(qn_gguf *gguf) QN_MUST_USE;

@@ -156,6 +156,18 @@ uint32_t qn__gguf_alignment(const qn_gguf *gguf)
     return gguf->alignment;
 }
 
+uint64_t qn__gguf_bytes(const qn_gguf *gguf)
+{
+    uint64_t bytes = gguf->bytes;
+    for (size_t i = 0; i < gguf->part_count; i++) bytes += gguf->parts[i]->bytes;
+    return bytes;
+}
+
+size_t qn__gguf_file_count(const qn_gguf *gguf)
+{
+    return 1 + gguf->part_count;
+}
+
 size_t qn__gguf_tensor_count(const qn_gguf *gguf)
 {
     return gguf->tensor_count;
