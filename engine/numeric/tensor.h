@@ -9,7 +9,8 @@
  *   rows     row-major
  *   panels   a matrix [rows, cols] (its last two dimensions) cut into panels of QN_PANEL rows, each
  * stored column by column: element (r, c) lies at (r / P) * P * cols + c * P + r % P, short panels
- *            padded with zeros. Decode reads weights in it as one stream. */
+ *            padded with zeros. Decode reads weights in it as one stream. Of a quantized format:
+ *            numeric/panels.h */
 typedef enum qn_layout { QN_ROWS, QN_PANELS, QN_LAYOUT_COUNT } qn_layout;
 
 enum { QN_PANEL = 32 };

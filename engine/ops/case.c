@@ -12,11 +12,16 @@ static qn_status not_tensor(const char *text, size_t length)
 
 static qn_status parse_tensor(const char *text, size_t length, qn_desc *desc)
 {
+    static const char panels[] = ".panels";
     const char *open = memchr(text, '[', length);
     *desc = (qn_desc){0};
-    if (!open || text[length - 1] != ']' ||
-        !qn__dtype_parse(text, (size_t)(open - text), &desc->dtype))
-        return not_tensor(text, length);
+    if (!open || text[length - 1] != ']') return not_tensor(text, length);
+    size_t name = (size_t)(open - text), ending = sizeof panels - 1;
+    if (name > ending && memcmp(open - ending, panels, ending) == 0) {
+        desc->layout = QN_PANELS;
+        name -= ending;
+    }
+    if (!qn__dtype_parse(text, name, &desc->dtype)) return not_tensor(text, length);
     const char *at = open + 1, *end = text + length - 1;
     while (at < end) {
         char *stop;

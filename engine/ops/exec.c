@@ -115,13 +115,18 @@ static void add_buffer(qn_exec *exec, const qn_buffer *buffer, uint64_t elements
     add(exec, sizeof elements, &elements);
 }
 
+/* What a kernel counts a tensor's place in: elements, or the bytes of blocks. */
+static uint64_t unit_bytes(qn_dtype dtype)
+{
+    return qn_dtype_is_block(dtype) ? 1 : (uint64_t)qn_dtype_bytes(dtype);
+}
+
 void qn__exec_tensor(qn_exec *exec, const qn_operand *operand)
 {
     if (!exec->kernel || !operand->there || !operand->buffer)
         add_buffer(exec, exec->device ? qn__device_nothing(exec->device) : NULL, 0);
     else
-        add_buffer(exec, operand->buffer,
-                   operand->offset / (uint64_t)qn_dtype_bytes(operand->desc.dtype));
+        add_buffer(exec, operand->buffer, operand->offset / unit_bytes(operand->desc.dtype));
 }
 
 void qn__exec_scratch(qn_exec *exec, const qn_call *call, uint64_t offset)
@@ -135,7 +140,7 @@ void qn__exec_scratch_as(qn_exec *exec, const qn_call *call, uint64_t offset, qn
         add_buffer(exec, exec->device ? qn__device_nothing(exec->device) : NULL, 0);
     else
         add_buffer(exec, call->scratch.buffer,
-                   (call->scratch.offset + offset) / (uint64_t)qn_dtype_bytes(dtype));
+                   (call->scratch.offset + offset) / unit_bytes(dtype));
 }
 
 void qn__exec_i32(qn_exec *exec, int64_t value)

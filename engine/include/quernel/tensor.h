@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /* Numbers, then quantized formats: blocks of elements of the last dimension that share scales, as
- * ggml defines and names them. */
+ * ggml defines and names them. q8x is our own, for activations only: 32 elements as (float scale,
+ * sums of the first and the last 16 integers as two int16, 32 int8). */
 typedef enum qn_dtype {
     QN_F32,
     QN_F16,
@@ -27,6 +28,7 @@ typedef enum qn_dtype {
     QN_IQ4_NL,
     QN_IQ4_XS,
     QN_MXFP4,
+    QN_Q8X,
     QN_DTYPE_COUNT
 } qn_dtype;
 

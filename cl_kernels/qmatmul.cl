@@ -1,0 +1,25 @@
+/* Product with a quantized matrix, one element of y an item. */
+#define QN_W 1
+#include "qmatmul.clh"
+
+__kernel void qmatmul(QN_OUT(float, y), QN_IN(uchar, x), QN_IN(uchar, w), QN_IN(float, bias),
+                      QN_IN(float, c), const int rows, const int cols, const int blocks)
+{
+    const int i = (int)get_global_id(0), r = (int)get_global_id(1);
+    if (i >= cols) return;
+    qb_panel panel = QN_AT(w) + (ulong)(i / QB_PANEL) * ((ulong)(blocks / QB_SUBS) * QB_BYTES * QB_PANEL);
+    __global const uint *from = (__global const uint *)QN_AT(x) + (ulong)r * blocks * QN_BLOCK_WORDS;
+    float total = 0.0f;
+    for (int first = 0; first < blocks; first += QN_CHUNK / 32) {
+        float acc = 0.0f;
+        for (int s = first; s < min(blocks, first + QN_CHUNK / 32); s++) {
+            uint quads[8];
+            float scale[2], plus[2];
+            qn_weights(panel, i % QB_PANEL, s, quads, scale, plus);
+            acc = qn_block(quads, scale, plus, from + s * QN_BLOCK_WORDS, acc);
+        }
+        total = total + acc;
+    }
+    const ulong at = (ulong)r * cols;
+    qn_finish(QN_AT(y) + at, QN_AT(bias), QN_AT(c) + at, total, i, 1);
+}
