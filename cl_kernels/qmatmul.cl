@@ -7,8 +7,10 @@ __kernel void qmatmul(QN_OUT(float, y), QN_IN(uchar, x), QN_IN(uchar, w), QN_IN(
 {
     const int i = (int)get_global_id(0), r = (int)get_global_id(1);
     if (i >= cols) return;
-    qb_panel panel = QN_AT(w) + (ulong)(i / QB_PANEL) * ((ulong)(blocks / QB_SUBS) * QB_BYTES * QB_PANEL);
-    __global const uint *from = (__global const uint *)QN_AT(x) + (ulong)r * blocks * QN_BLOCK_WORDS;
+    qb_panel panel =
+        QN_AT(w) + (ulong)(i / QB_PANEL) * ((ulong)(blocks / QB_SUBS) * QB_BYTES * QB_PANEL);
+    __global const uint *from =
+        (__global const uint *)QN_AT(x) + (ulong)r * blocks * QN_BLOCK_WORDS;
     float total = 0.0f;
     for (int first = 0; first < blocks; first += QN_CHUNK / 32) {
         float acc = 0.0f;

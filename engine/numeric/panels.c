@@ -10,8 +10,14 @@ typedef struct field {
 } field;
 
 enum { FIELDS = 5 };
-#define WORDS(at, n) {at, 4, n, AS_IS}
-#define HALF(at) {at, 2, 1, AS_IS}
+#define WORDS(at, n)                                                                               \
+    {                                                                                              \
+        at, 4, n, AS_IS                                                                            \
+    }
+#define HALF(at)                                                                                   \
+    {                                                                                              \
+        at, 2, 1, AS_IS                                                                            \
+    }
 
 /* ggml-common.h gives each block's own order. Units of words begin at even bytes at least; they are
  * copied byte by byte. */

@@ -1,4 +1,5 @@
 #include "numeric/panels.h"
+#include "base/checked.h"
 #include "ops/exec.h"
 
 enum { TABLE, IDS };

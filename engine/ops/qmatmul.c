@@ -1,6 +1,7 @@
 /* Products with quantized matrices. A CPU unpacks a panel for a few rows in registers, for many
  * once in local memory; both add in one order. */
 #include "numeric/panels.h"
+#include "base/checked.h"
 #include "ops/exec.h"
 
 enum { X, W, BIAS, C };

@@ -1,3 +1,4 @@
+#include "base/checked.h"
 #include "ops/exec.h"
 
 enum { WIDE_BLOCKS = 16 }; /* of an item, as QN_BLOCK_ITEM */
@@ -20,7 +21,7 @@ static void cost(const qn_call *call, qn_cost *cost)
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, "quantize_fwd", "");
+    qn__exec_begin(exec, call, "quantize_fwd", "%s", "");
     qn__exec_tensor(exec, &call->out[0]);
     qn__exec_tensor(exec, &call->in[0]);
     int64_t blocks = qn__elements(&call->in[0]) / 32;

@@ -10,6 +10,11 @@
  */
 static qn_status fill(const qn_operand *operand, const char *name)
 {
+    if (qn_dtype_is_block(operand->desc.dtype)) {
+        const uint32_t scales = 0x20202020; /* finite as a half or as a float: some 2^-7, 2^-63 */
+        return qn__buffer_fill(operand->buffer, operand->offset, qn__desc_bytes(&operand->desc),
+                               &scales, sizeof scales);
+    }
     int64_t count = qn__elements(operand);
     uint32_t *values = malloc((size_t)count * 4 + 4);
     qn_rng rng = {.seed = 1, .stream = (uint64_t)count};

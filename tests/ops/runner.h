@@ -44,7 +44,7 @@ typedef struct op_cases {
 typedef struct host {
     bool there;
     qn_desc desc;
-    int64_t count; /* elements stored, padding of the layout included */
+    int64_t count; /* elements stored, padding of the layout included; of blocks, bytes */
     uint64_t bytes;
     void *raw;
     double *d;

@@ -44,7 +44,8 @@ static void *allocate(size_t bytes)
 void host_make(host *h, const qn_desc *desc)
 {
     *h = (host){.there = true, .desc = *desc, .bytes = qn__desc_bytes(desc)};
-    h->count = (int64_t)(h->bytes / (uint64_t)qn_dtype_bytes(desc->dtype));
+    bool block = qn_dtype_is_block(desc->dtype);
+    h->count = (int64_t)(h->bytes / (block ? 1 : (uint64_t)qn_dtype_bytes(desc->dtype)));
     h->raw = allocate(h->bytes);
     h->d = allocate((size_t)h->count * sizeof *h->d);
 }
@@ -127,7 +128,7 @@ void data_spoil(test *t)
     for (int i = 0; i < t->row->in_count; i++) {
         host *h = &t->in[i];
         if (!h->there || h->desc.dtype == QN_I32 || h->desc.dtype == QN_U8 ||
-            strcmp(t->row->in[i].name, "hyper") == 0)
+            qn_dtype_is_block(h->desc.dtype) || strcmp(t->row->in[i].name, "hyper") == 0)
             continue;
         for (int64_t e = 0; e < h->count; e++)
             if (random_pick(t, 0, 3) == 0) h->d[e] = odd[random_pick(t, 0, 9)];
@@ -152,7 +153,7 @@ static const struct {
 static ref_tensor *as_ref(ref_tensor *r, const host *h)
 {
     if (!h->there) return NULL;
-    *r = (ref_tensor){.rank = h->desc.shape.rank, .d = h->d};
+    *r = (ref_tensor){.rank = h->desc.shape.rank, .d = h->d, .type = qn_dtype_name(h->desc.dtype)};
     memcpy(r->dim, h->desc.shape.dim, sizeof r->dim);
     return r;
 }

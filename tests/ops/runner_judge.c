@@ -47,7 +47,8 @@ bool judge_close(test *t, const char *what, const char *name, const host *got, c
 
 bool judge_same(test *t, const char *what, const char *name, const host *got, const host *want)
 {
-    uint64_t size = (uint64_t)qn_dtype_bytes(got->desc.dtype);
+    bool block = qn_dtype_is_block(got->desc.dtype);
+    uint64_t size = block ? 1 : (uint64_t)qn_dtype_bytes(got->desc.dtype);
     if (got->there != want->there || got->bytes != want->bytes) {
         test_fail(t, "%s: %s has another size", what, name);
         return false;

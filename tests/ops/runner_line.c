@@ -49,9 +49,10 @@ void line_expand(const char *line, void (*take)(void *user, const char *one), vo
 /* "f32[3,4]"; sets *end behind it. */
 static qn_status parse_desc(const char *text, qn_desc *desc, const char **end)
 {
-    size_t length = strcspn(text, "[ ");
-    *desc = (qn_desc){.layout = QN_ROWS};
-    if (text[length] != '[' || !qn__dtype_parse(text, length, &desc->dtype))
+    size_t length = strcspn(text, "[ "), name = strcspn(text, ".[ ");
+    bool panels = strncmp(text + name, ".panels[", 8) == 0;
+    *desc = (qn_desc){.layout = panels ? QN_PANELS : QN_ROWS};
+    if (text[length] != '[' || !qn__dtype_parse(text, panels ? name : length, &desc->dtype))
         return qn__fail(QN_BAD_ARGUMENT, "not a tensor: %s", text);
     const char *at = text + length + 1;
     while (*at != ']') {

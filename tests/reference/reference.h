@@ -11,7 +11,8 @@ enum { REF_RANK = 4, REF_IN = 8, REF_OUT = 4, REF_ATTR = 6 };
 typedef struct ref_tensor {
     int rank;
     int64_t dim[REF_RANK];
-    double *d; /* row-major; integers are stored as doubles too */
+    double *d;        /* row-major; integers are stored as doubles too; of blocks, their bytes */
+    const char *type; /* "f32", "q4_K" */
 } ref_tensor;
 
 typedef struct ref_call {

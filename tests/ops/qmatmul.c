@@ -1,0 +1,43 @@
+#include "quantized.h"
+
+static bool fill(test *t, int in)
+{
+    return in == 0 ? fill_q8x(t, 0) : in == 1 ? fill_panels(t, 1) : fill_uniform(t, in, -1, 1);
+}
+
+const op_cases cases_qmatmul = {
+    .tiny =
+        (const char *const[]){
+            "qmatmul : x=q8x[1,256] w={q8_0,q4_0,q4_K}.panels[5,256]",
+            "qmatmul : x=q8x[6,256] w=q6_K.panels[33,256] bias=f32[33] c=f32[6,33]",
+            NULL,
+        },
+    .device =
+        (const char *const[]){
+            "qmatmul : x=q8x[{1,3,9},512] w=" ALL_FORMATS ".panels[37,512]",
+            "qmatmul : x=q8x[{0,1,2,4,5,8,13},{k:0,32,480,512,544}] "
+            "w={q8_0,q4_1,q5_0}.panels[{1,16,31,33},{k}]",
+            "qmatmul : x=q8x[{1,2,7},768] w=" LARGE_FORMATS ".panels[{32,65},768]",
+            "qmatmul : x=q8x[{1,3,5},64] w=q4_0.panels[40,64] bias=f32[40]",
+            "qmatmul : x=q8x[{m:1,3,5},64] w=q4_0.panels[40,64] bias=f32[40] c=f32[{m},40]",
+            NULL,
+        },
+    .sizes =
+        (const char *const[]){
+            "qmatmul : x=q8x[{127,128,129},1024] w={q8_0,q4_K}.panels[48,1024]",
+            "qmatmul : x=q8x[{6,17},1280] w=" ALL_FORMATS ".panels[64,1280]",
+            NULL,
+        },
+    .refused =
+        (const char *const[]){
+            "qmatmul : x=f32[3,32] w=q4_0.panels[5,32]",
+            "qmatmul : x=q8x[3,32] w=q4_0[5,32]",
+            "qmatmul : x=q8x[3,64] w=q4_0.panels[5,32]",
+            "qmatmul : x=q8x[3,32] w=q4_0.panels[5,32] bias=f32[4]",
+            "qmatmul : x=q8x[3,32] w=q4_0.panels[5,32] c=f32[2,5]",
+            NULL,
+        },
+    .fwd = {.each = 0},
+    .why = "integers are exact and the order of floats is the op's: bit for bit",
+    .fill = fill,
+};
