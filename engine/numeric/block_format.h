@@ -8,23 +8,23 @@ enum { QN_BLOCK_SMALL = 32, QN_BLOCK_LARGE = 256 }; /* elements */
 
 /* One row a format: its element type, its stem. */
 #define QN_BLOCK_FORMATS(ROW)                                                                      \
-    ROW(QN_Q8_0, q8_0, qn__q8_0_encode)                                                            \
-    ROW(QN_Q4_0, q4_0, qn__q4_0_encode)                                                            \
-    ROW(QN_Q4_1, q4_1, qn__q4_1_encode)                                                            \
-    ROW(QN_Q5_0, q5_0, qn__q5_0_encode)                                                            \
-    ROW(QN_Q5_1, q5_1, qn__q5_1_encode)                                                            \
-    ROW(QN_Q2_K, q2_k, NULL)                                                                       \
-    ROW(QN_Q3_K, q3_k, NULL)                                                                       \
-    ROW(QN_Q4_K, q4_k, NULL)                                                                       \
-    ROW(QN_Q5_K, q5_k, NULL)                                                                       \
-    ROW(QN_Q6_K, q6_k, NULL)                                                                       \
-    ROW(QN_IQ4_NL, iq4_nl, NULL)                                                                   \
-    ROW(QN_IQ4_XS, iq4_xs, NULL)                                                                   \
-    ROW(QN_MXFP4, mxfp4, NULL)
+    ROW(QN_Q8_0, q8_0)                                                                             \
+    ROW(QN_Q4_0, q4_0)                                                                             \
+    ROW(QN_Q4_1, q4_1)                                                                             \
+    ROW(QN_Q5_0, q5_0)                                                                             \
+    ROW(QN_Q5_1, q5_1)                                                                             \
+    ROW(QN_Q2_K, q2_k)                                                                             \
+    ROW(QN_Q3_K, q3_k)                                                                             \
+    ROW(QN_Q4_K, q4_k)                                                                             \
+    ROW(QN_Q5_K, q5_k)                                                                             \
+    ROW(QN_Q6_K, q6_k)                                                                             \
+    ROW(QN_IQ4_NL, iq4_nl)                                                                         \
+    ROW(QN_IQ4_XS, iq4_xs)                                                                         \
+    ROW(QN_MXFP4, mxfp4)
 
 /* decode: block [bytes] to y [elements]. encode: x [elements], finite, and the weights of their
  * squared errors w [elements] (NULL: all alike) to the block. */
-#define QN_BLOCK_DECLARE(type, stem, encode)                                                       \
+#define QN_BLOCK_DECLARE(type, stem)                                                               \
     void qn__##stem##_decode(const uint8_t *block, float *y);                                      \
     void qn__##stem##_encode(const float *x, const float *w, uint8_t *block);
 QN_BLOCK_FORMATS(QN_BLOCK_DECLARE)

@@ -10,7 +10,7 @@ static const struct {
     void (*decode)(const uint8_t *block, float *y);
     void (*encode)(const float *x, const float *w, uint8_t *block);
 } formats[QN_DTYPE_COUNT] = {
-#define ROW(type, stem, encode) [type] = {qn__##stem##_decode, encode},
+#define ROW(type, stem) [type] = {qn__##stem##_decode, qn__##stem##_encode},
     QN_BLOCK_FORMATS(ROW)
 #undef ROW
 };
@@ -52,8 +52,6 @@ qn_status qn__blocks_encode(qn_dtype type, const float *values, int64_t elements
     int block = 1, bytes = 0;
     int64_t at = 0;
     QN_TRY(check(type, elements, &block, &bytes));
-    if (!formats[type].encode)
-        return qn__fail(QN_UNSUPPORTED, "%s is read, not written", qn_dtype_name(type));
     QN_CHECK(row > 0 && row % block == 0 && elements % row == 0,
              "rows of %lld elements: %s wants multiples of %d that divide the %lld there are",
              (long long)row, qn_dtype_name(type), block, (long long)elements);

@@ -2,7 +2,10 @@
  * iq4_nl's, of six-bit scales: y = (d (scale - 32)) level[q]. The low halves of scales 2 k and
  * 2 k + 1 are those of scales_l[k], the high bits of scale j are bits 2 j, 2 j + 1 of scales_h. */
 #include "numeric/block_format.h"
+#include "numeric/fit.h"
 #include "numeric/level_table.h"
+
+#include <string.h>
 
 void qn__iq4_xs_decode(const uint8_t *block, float *y)
 {
@@ -17,4 +20,25 @@ void qn__iq4_xs_decode(const uint8_t *block, float *y)
             y[32 * j + l + 16] = a * (float)qn__iq4_levels[qs[l] >> 4];
         }
     }
+}
+
+void qn__iq4_xs_encode(const float *x, const float *w, uint8_t *block)
+{
+    static const qn_level_shape shape = {
+        .groups = 8, .size = 32, .half = 32, .levels = qn__iq4_levels};
+    qn_fit fit;
+    qn_level_fit best;
+    unsigned high = 0;
+    qn__fit_begin(&fit, x, w, 256);
+    qn__fit_levels(&fit, &shape, &best);
+    memset(block + 4, 0, 4);
+    for (int j = 0; j < 8; j++) {
+        const uint8_t *q = best.q + 32 * j;
+        unsigned scale = (unsigned)(best.scale[j] + 32);
+        block[4 + j / 2] |= (uint8_t)((scale & 15) << j % 2 * 4);
+        high |= scale >> 4 << 2 * j;
+        for (int l = 0; l < 16; l++) block[8 + 16 * j + l] = (uint8_t)(q[l] | q[l + 16] << 4);
+    }
+    qn__store_half(block, best.d);
+    qn__store_u16(block + 2, (uint16_t)high);
 }

@@ -14,8 +14,15 @@ void qn__q4_1_decode(const uint8_t *block, float *y)
 void qn__q4_1_encode(const float *x, const float *w, uint8_t *block)
 {
     uint8_t q[32];
-    float m;
-    qn__store_half(block, qn__affine(x, w, 4, &m, q));
+    float d, m;
+    if (w) {
+        qn_fit fit;
+        qn__fit_begin(&fit, x, w, 32);
+        qn__fit_affine_plain(&fit, 32, 15, &d, &m, q);
+    } else {
+        d = qn__affine(x, 4, &m, q);
+    }
+    qn__store_half(block, d);
     qn__store_half(block + 2, m);
     for (int j = 0; j < 16; j++) block[4 + j] = (uint8_t)(q[j] | q[j + 16] << 4);
 }

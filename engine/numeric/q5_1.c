@@ -13,8 +13,15 @@ void qn__q5_1_decode(const uint8_t *block, float *y)
 void qn__q5_1_encode(const float *x, const float *w, uint8_t *block)
 {
     uint8_t q[32];
-    float m;
-    qn__store_half(block, qn__affine(x, w, 5, &m, q));
+    float d, m;
+    if (w) {
+        qn_fit fit;
+        qn__fit_begin(&fit, x, w, 32);
+        qn__fit_affine_plain(&fit, 32, 31, &d, &m, q);
+    } else {
+        d = qn__affine(x, 5, &m, q);
+    }
+    qn__store_half(block, d);
     qn__store_half(block + 2, m);
     qn__five_bits_store(q, block + 4);
 }
