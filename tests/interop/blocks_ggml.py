@@ -3,7 +3,8 @@
 blocks_ggml.py BUILD             the table that unit.blocks_encode holds ours to is what ggml does
 blocks_ggml.py BUILD --figures   the rows of tests/unit/blocks_ggml.inc
 
-The inputs are those of tests/unit/blocks_encode.c, which prints them. Skipped (77) without llama_cpp.
+The inputs are those of tests/unit/blocks_encode.c, which prints them. Skipped (77)
+without llama_cpp.
 """
 
 import ctypes
