@@ -1,16 +1,21 @@
 /* quernel convert: a model from one format to another. */
 #include "shell.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 int qn__convert(const qn_command *self, int argc, char **argv);
 
 static const qn_flag flags[] = {
     {"to", "FORMAT",
-     "hf (a Hugging Face folder), llmc (an llm.c file; GPT-2 only), checkpoint (step 0 of a run) "
-     "(default: llmc where OUT ends in .bin, else hf)"},
+     "hf (a Hugging Face folder), gguf (a file that llama.cpp runs), llmc (an llm.c file; GPT-2 "
+     "only), checkpoint (step 0 of a run) (default: gguf where OUT ends in .gguf, llmc where it "
+     "ends in .bin, else hf)"},
     {"dtype", "TYPE", "f32, bf16 or f16 (default: as IN has each tensor)"},
     {"adapter", "DIR", "LoRA adapters in PEFT's layout, folded in"},
-    {"tokenizer", "PATH",
-     "put this tokenizer beside the model (default: IN's own files, where IN is a folder)"},
+    {"tokenizer", "PATH", "give the model this tokenizer (default: IN's own); none: leave it out"},
+    {"shard-size", "BYTES",
+     "gguf: at most so many bytes of tensors in a file, as 4G or 500M (default: one file)"},
     {"quiet", NULL, "no progress line"},
     {0},
 };
@@ -21,13 +26,21 @@ static bool show(void *user, int64_t done, int64_t total)
     return !qn__stop_asked();
 }
 
-static int add_tokenizer(const char *path, const char *out)
+/* "500M": false where it is no number of bytes. */
+static bool read_size(const char *text, uint64_t *bytes)
 {
-    qn_tokenizer *tokenizer = NULL;
-    qn_status status = qn_tokenizer_load(path, &tokenizer);
-    if (status == QN_OK) status = qn_tokenizer_save(tokenizer, out);
-    qn_tokenizer_destroy(&tokenizer);
-    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
+    static const char units[] = "KMGT";
+    char *end;
+    *bytes = 0;
+    if (!text) return true;
+    if (*text < '0' || *text > '9') return false;
+    double count = strtod(text, &end);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (*end && (!unit || end[1])) return false;
+    for (const char *at = units; unit && at <= unit; at++) count *= 1024;
+    if (!(count >= 1 && count < 1e18)) return false;
+    *bytes = (uint64_t)count;
+    return true;
 }
 
 int qn__convert(const qn_command *self, int argc, char **argv)
@@ -37,22 +50,23 @@ int qn__convert(const qn_command *self, int argc, char **argv)
     int code = qn__args_parse(&args, self, flags, 2, argc, argv);
     if (code != QN_GO_ON) return code;
     const char *in = args.operand[0], *out = args.operand[1];
-    const char *tokenizer = qn__arg(&args, "tokenizer");
     if (args.operands != 2)
         return qn__say_error(QN_EXIT_USAGE, "convert: give IN and OUT: the model, and where to");
+    uint64_t shard_bytes;
+    if (!read_size(qn__arg(&args, "shard-size"), &shard_bytes))
+        return qn__say_error(QN_EXIT_USAGE,
+                             "convert: --shard-size %s is no number of bytes; "
+                             "500M and 4G are",
+                             qn__text_quoted(qn__arg(&args, "shard-size")));
     const qn_convert_options options = {.size = sizeof options,
                                         .to = qn__arg(&args, "to"),
                                         .dtype = qn__arg(&args, "dtype"),
-                                        .adapter = qn__arg(&args, "adapter")};
+                                        .adapter = qn__arg(&args, "adapter"),
+                                        .tokenizer = qn__arg(&args, "tokenizer"),
+                                        .shard_bytes = shard_bytes};
     qn__signals_catch();
     qn_status status =
         qn_model_convert(in, out, &options, show, qn__arg(&args, "quiet") ? quiet : NULL);
     qn__progress_end(false);
-    if (status != QN_OK) return qn__say_status(status);
-    if (tokenizer && !qn__is_folder(out))
-        return qn__say_error(QN_EXIT_USAGE,
-                             "convert: %s is written, but a file has no place for a tokenizer",
-                             qn__text_quoted(out));
-    return tokenizer ? (code = add_tokenizer(tokenizer, out)) == QN_GO_ON ? QN_EXIT_OK : code
-                     : QN_EXIT_OK;
+    return status == QN_OK ? QN_EXIT_OK : qn__say_status(status);
 }

@@ -167,12 +167,22 @@ int qn__open_device(const char *selector, bool profile, qn_device **device)
     return status == QN_OK ? QN_GO_ON : qn__say_status(status);
 }
 
+/* GGUF files have their tokenizer in them. */
+static bool is_gguf(const char *path)
+{
+    char magic[4] = "";
+    FILE *file = fopen(path, "rb");
+    bool same = file && fread(magic, 1, 4, file) == 4 && memcmp(magic, "GGUF", 4) == 0;
+    if (file) fclose(file);
+    return same;
+}
+
 int qn__open_tokenizer(const char *path, const char *model_path, qn_tokenizer **tokenizer)
 {
     *tokenizer = NULL;
     if (!path && access(model_path, F_OK) != 0)
         return qn__say_error(QN_EXIT_OS, "%s: cannot open: %s", model_path, strerror(errno));
-    if (!path && !qn__is_folder(model_path))
+    if (!path && !qn__is_folder(model_path) && !is_gguf(model_path))
         return qn__say_error(QN_EXIT_USAGE, "%s has no tokenizer in it: give --tokenizer PATH",
                              model_path);
     qn_status status = qn_tokenizer_load(path ? path : model_path, tokenizer);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/fs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,15 @@ const char *qn__model_file_kind_name(qn_model_file_kind kind)
         [QN_MODEL_FILE_CHECKPOINT] = "Quernel checkpoint",
     };
     return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : "?";
+}
+
+bool qn__is_gguf(const char *path)
+{
+    char magic[4];
+    FILE *file = fopen(path, "rb");
+    bool same = file && fread(magic, 1, 4, file) == 4 && memcmp(magic, "GGUF", 4) == 0;
+    if (file) fclose(file);
+    return same;
 }
 
 static qn_status not_a_model(const char *path, const char *why)

@@ -35,6 +35,9 @@ typedef struct qn_model_file {
 qn_status qn__model_file_open(const char *path, qn_model_file *file) QN_MUST_USE;
 void qn__model_file_close(qn_model_file *file);
 
+/* Does a file begin as GGUF does? False where it cannot be opened. */
+bool qn__is_gguf(const char *path);
+
 /* "GGUF", "Hugging Face folder", ... */
 const char *qn__model_file_kind_name(qn_model_file_kind kind);
 

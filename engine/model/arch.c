@@ -7,63 +7,65 @@
 #include <string.h>
 
 static const qn_weight_row gpt2_weights[] = {
-    {QN_TOKENS, "transformer.wte.weight", "VC"},
-    {QN_POSITIONS, "transformer.wpe.weight", "TC"},
-    {QN_NORM1, "transformer.h.%d.ln_1.weight", "C"},
-    {QN_NORM1_BIAS, "transformer.h.%d.ln_1.bias", "C"},
-    {QN_QKV, "transformer.h.%d.attn.c_attn.weight", "C3"},
-    {QN_QKV_BIAS, "transformer.h.%d.attn.c_attn.bias", "3"},
-    {QN_O, "transformer.h.%d.attn.c_proj.weight", "CC"},
-    {QN_O_BIAS, "transformer.h.%d.attn.c_proj.bias", "C"},
-    {QN_NORM2, "transformer.h.%d.ln_2.weight", "C"},
-    {QN_NORM2_BIAS, "transformer.h.%d.ln_2.bias", "C"},
-    {QN_UP, "transformer.h.%d.mlp.c_fc.weight", "CF"},
-    {QN_UP_BIAS, "transformer.h.%d.mlp.c_fc.bias", "F"},
-    {QN_DOWN, "transformer.h.%d.mlp.c_proj.weight", "FC"},
-    {QN_DOWN_BIAS, "transformer.h.%d.mlp.c_proj.bias", "C"},
-    {QN_FINAL, "transformer.ln_f.weight", "C"},
-    {QN_FINAL_BIAS, "transformer.ln_f.bias", "C"},
-    {QN_HEAD, "lm_head.weight", "VC"},
-    {0, NULL, NULL},
+    {QN_TOKENS, "transformer.wte.weight", "token_embd.weight", "VC"},
+    {QN_POSITIONS, "transformer.wpe.weight", "position_embd.weight", "TC"},
+    {QN_NORM1, "transformer.h.%d.ln_1.weight", "blk.%d.attn_norm.weight", "C"},
+    {QN_NORM1_BIAS, "transformer.h.%d.ln_1.bias", "blk.%d.attn_norm.bias", "C"},
+    {QN_QKV, "transformer.h.%d.attn.c_attn.weight", "blk.%d.attn_qkv.weight", "C3"},
+    {QN_QKV_BIAS, "transformer.h.%d.attn.c_attn.bias", "blk.%d.attn_qkv.bias", "3"},
+    {QN_O, "transformer.h.%d.attn.c_proj.weight", "blk.%d.attn_output.weight", "CC"},
+    {QN_O_BIAS, "transformer.h.%d.attn.c_proj.bias", "blk.%d.attn_output.bias", "C"},
+    {QN_NORM2, "transformer.h.%d.ln_2.weight", "blk.%d.ffn_norm.weight", "C"},
+    {QN_NORM2_BIAS, "transformer.h.%d.ln_2.bias", "blk.%d.ffn_norm.bias", "C"},
+    {QN_UP, "transformer.h.%d.mlp.c_fc.weight", "blk.%d.ffn_up.weight", "CF"},
+    {QN_UP_BIAS, "transformer.h.%d.mlp.c_fc.bias", "blk.%d.ffn_up.bias", "F"},
+    {QN_DOWN, "transformer.h.%d.mlp.c_proj.weight", "blk.%d.ffn_down.weight", "FC"},
+    {QN_DOWN_BIAS, "transformer.h.%d.mlp.c_proj.bias", "blk.%d.ffn_down.bias", "C"},
+    {QN_FINAL, "transformer.ln_f.weight", "output_norm.weight", "C"},
+    {QN_FINAL_BIAS, "transformer.ln_f.bias", "output_norm.bias", "C"},
+    {QN_HEAD, "lm_head.weight", "output.weight", "VC"},
+    {0},
 };
 
 static const qn_weight_row llama_weights[] = {
-    {QN_TOKENS, "model.embed_tokens.weight", "VC"},
-    {QN_NORM1, "model.layers.%d.input_layernorm.weight", "C"},
-    {QN_Q, "model.layers.%d.self_attn.q_proj.weight", "QC"},
-    {QN_Q_BIAS, "model.layers.%d.self_attn.q_proj.bias", "Q"},
-    {QN_Q_NORM, "model.layers.%d.self_attn.q_norm.weight", "D"},
-    {QN_K, "model.layers.%d.self_attn.k_proj.weight", "KC"},
-    {QN_K_BIAS, "model.layers.%d.self_attn.k_proj.bias", "K"},
-    {QN_K_NORM, "model.layers.%d.self_attn.k_norm.weight", "D"},
-    {QN_V_, "model.layers.%d.self_attn.v_proj.weight", "KC"},
-    {QN_V_BIAS, "model.layers.%d.self_attn.v_proj.bias", "K"},
-    {QN_O, "model.layers.%d.self_attn.o_proj.weight", "CQ"},
-    {QN_O_BIAS, "model.layers.%d.self_attn.o_proj.bias", "C"},
-    {QN_NORM2, "model.layers.%d.post_attention_layernorm.weight", "C"},
-    {QN_GATE, "model.layers.%d.mlp.gate_proj.weight", "FC"},
-    {QN_GATE_BIAS, "model.layers.%d.mlp.gate_proj.bias", "F"},
-    {QN_UP, "model.layers.%d.mlp.up_proj.weight", "FC"},
-    {QN_UP_BIAS, "model.layers.%d.mlp.up_proj.bias", "F"},
-    {QN_DOWN, "model.layers.%d.mlp.down_proj.weight", "CF"},
-    {QN_DOWN_BIAS, "model.layers.%d.mlp.down_proj.bias", "C"},
-    {QN_FINAL, "model.norm.weight", "C"},
-    {QN_HEAD, "lm_head.weight", "VC"},
-    {0, NULL, NULL},
+    {QN_TOKENS, "model.embed_tokens.weight", "token_embd.weight", "VC"},
+    {QN_NORM1, "model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", "C"},
+    {QN_Q, "model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", "QC"},
+    {QN_Q_BIAS, "model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", "Q"},
+    {QN_Q_NORM, "model.layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", "D"},
+    {QN_K, "model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", "KC"},
+    {QN_K_BIAS, "model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", "K"},
+    {QN_K_NORM, "model.layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", "D"},
+    {QN_V_, "model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", "KC"},
+    {QN_V_BIAS, "model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", "K"},
+    {QN_O, "model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", "CQ"},
+    {QN_O_BIAS, "model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias", "C"},
+    {QN_NORM2, "model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C"},
+    {QN_GATE, "model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", "FC"},
+    {QN_GATE_BIAS, "model.layers.%d.mlp.gate_proj.bias", "blk.%d.ffn_gate.bias", "F"},
+    {QN_UP, "model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", "FC"},
+    {QN_UP_BIAS, "model.layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias", "F"},
+    {QN_DOWN, "model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", "CF"},
+    {QN_DOWN_BIAS, "model.layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", "C"},
+    {QN_FINAL, "model.norm.weight", "output_norm.weight", "C"},
+    {QN_HEAD, "lm_head.weight", "output.weight", "VC"},
+    {0},
 };
 
 static const qn_arch_row arches[QN_ARCH_COUNT] = {
-    [QN_GPT2] = {"gpt2", "GPT2LMHeadModel", gpt2_weights, .layer_norm = true,
+    [QN_GPT2] = {"gpt2", "GPT2LMHeadModel", "gpt2", gpt2_weights, .layer_norm = true,
                  .learned_positions = true, .fused_qkv = true, .in_out = true, .o_bias = true,
                  .gpt2_keys = true, .bias = QN_BIAS_CONFIG, .mlp_bias = QN_BIAS_AS_QUERIES},
-    [QN_LLAMA] = {"llama", "LlamaForCausalLM", llama_weights, .grouped = true, .swiglu = true,
-                  .o_bias = true, .bias = QN_BIAS_CONFIG, .mlp_bias = QN_BIAS_CONFIG},
-    [QN_MISTRAL] = {"mistral", "MistralForCausalLM", llama_weights, .grouped = true, .swiglu = true,
+    [QN_LLAMA] = {"llama", "LlamaForCausalLM", "llama", llama_weights, .grouped = true,
+                  .swiglu = true, .o_bias = true, .gguf_pairs = true, .gguf_factors = true,
+                  .bias = QN_BIAS_CONFIG, .mlp_bias = QN_BIAS_CONFIG},
+    [QN_MISTRAL] = {"mistral", "MistralForCausalLM", "llama", llama_weights, .grouped = true,
+                    .swiglu = true, .gguf_pairs = true, .gguf_factors = true,
                     .window = QN_WINDOW_ALL},
-    [QN_QWEN2] = {"qwen2", "Qwen2ForCausalLM", llama_weights, .grouped = true, .swiglu = true,
-                  .bias = QN_BIAS_ALWAYS, .window = QN_WINDOW_LAYERS},
-    [QN_QWEN3] = {"qwen3", "Qwen3ForCausalLM", llama_weights, .grouped = true, .swiglu = true,
-                  .qk_norm = true, .o_bias = true, .bias = QN_BIAS_CONFIG,
+    [QN_QWEN2] = {"qwen2", "Qwen2ForCausalLM", "qwen2", llama_weights, .grouped = true,
+                  .swiglu = true, .bias = QN_BIAS_ALWAYS, .window = QN_WINDOW_LAYERS},
+    [QN_QWEN3] = {"qwen3", "Qwen3ForCausalLM", "qwen3", llama_weights, .grouped = true,
+                  .swiglu = true, .qk_norm = true, .o_bias = true, .bias = QN_BIAS_CONFIG,
                   .window = QN_WINDOW_LAYERS, .head_size = 128},
 };
 
@@ -168,15 +170,20 @@ static bool locate(const qn_model_config *config, int cursor, const qn_weight_ro
     return (*row)->name != NULL;
 }
 
+/* "blk.%d.attn_q.weight" with the layer in the place of %d. */
+static const char *with_layer(const char *name, int layer, char *text, size_t bytes)
+{
+    const char *mark = strstr(name, "%d");
+    if (mark) snprintf(text, bytes, "%.*s%d%s", (int)(mark - name), name, layer, mark + 2);
+    else snprintf(text, bytes, "%s", name);
+    return text;
+}
+
 static void fill_weight(const qn_model_config *config, const qn_weight_row *row, int layer,
                         qn_weight *weight)
 {
     *weight = (qn_weight){.role = row->role, .layer = layer};
-    const char *mark = strstr(row->name, "%d");
-    if (mark)
-        snprintf(weight->name, sizeof weight->name, "%.*s%d%s", (int)(mark - row->name), row->name,
-                 layer, mark + 2);
-    else snprintf(weight->name, sizeof weight->name, "%s", row->name);
+    (void)with_layer(row->name, layer, weight->name, sizeof weight->name);
     weight->shape.rank = (int)strlen(row->shape);
     for (int i = 0; i < weight->shape.rank; i++)
         weight->shape.dim[i] = size_of(config, row->shape[i]);
@@ -201,6 +208,14 @@ bool qn__weight_at(const qn_model_config *config, qn_role role, int layer, qn_we
     if (!row->name || !present(config, role)) return false;
     fill_weight(config, row, layer, weight);
     return true;
+}
+
+const char *qn__weight_gguf(const qn_model_config *config, const qn_weight *weight, char *text,
+                            size_t bytes)
+{
+    const qn_weight_row *row = qn__arch(config->arch)->weights;
+    while (row->name && row->role != weight->role) row++;
+    return with_layer(row->name ? row->gguf : "", weight->layer, text, bytes);
 }
 
 /* ---- configurations ---- */
@@ -272,6 +287,20 @@ qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_co
     return no_such_size(arch, size_name);
 }
 
+static qn_status check_factors(const qn_model_config *c)
+{
+    const qn_rope_rule *r = &c->rope;
+    QN_CHECK(r->original > 0, "rope scaling needs the original context, not %d", r->original);
+    QN_CHECK(r->attention > 0 && isfinite(r->attention),
+             "rope scaling: attention factor %g must be above 0 and finite", (double)r->attention);
+    for (int which = 0; which < 2; which++)
+        for (int i = 0; i < qn__head_size(c) / 2; i++)
+            QN_CHECK(r->factors[which][i] > 0 && isfinite(r->factors[which][i]),
+                     "rope scaling: factor %d is %g, not above 0 and finite", i,
+                     (double)r->factors[which][i]);
+    return QN_OK;
+}
+
 static qn_status check_rotary(const qn_model_config *c)
 {
     const qn_rope_rule *r = &c->rope;
@@ -285,6 +314,7 @@ static qn_status check_rotary(const qn_model_config *c)
     QN_CHECK(r->factor >= 1 && r->factor < 1e6f, "rope scaling factor %g is outside [1, 10^6)",
              (double)r->factor);
     if (r->scaling == QN_ROPE_LINEAR) return QN_OK;
+    if (r->scaling == QN_ROPE_FACTORS) return check_factors(c);
     QN_CHECK(r->original > 0, "rope scaling needs the original context, not %d", r->original);
     QN_CHECK(r->low > 0 && r->high > r->low && isfinite(r->high),
              "rope scaling: %g (low) must be above 0 and below %g (high)", (double)r->low,

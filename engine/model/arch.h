@@ -42,6 +42,7 @@ typedef enum qn_role {
 typedef struct qn_weight_row {
     qn_role role;
     const char *name;  /* Hugging Face's; %d is the layer */
+    const char *gguf;  /* GGUF's */
     const char *shape; /* letters: V vocabulary, T context, C embed, F ffn, D head, Q heads x head,
                           K kv heads x head, 3 = 3C */
 } qn_weight_row;
@@ -60,6 +61,7 @@ typedef enum qn_window_rule { QN_WINDOW_NEVER, QN_WINDOW_ALL, QN_WINDOW_LAYERS }
 typedef struct qn_arch_row {
     const char *name;             /* also model_type in config.json */
     const char *hf_class;         /* "architectures" in config.json */
+    const char *gguf;             /* general.architecture in GGUF, which several rows may share */
     const qn_weight_row *weights; /* in the order of a file; name == NULL ends */
     bool layer_norm;              /* else RMS norm */
     bool learned_positions;       /* else rotary */
@@ -70,6 +72,8 @@ typedef struct qn_arch_row {
     bool qk_norm;                 /* RMS norm of each head's query and key, before they turn */
     bool o_bias;                  /* the output projection has a bias where q, k, v have */
     bool gpt2_keys;               /* config.json has GPT-2's words: n_embd, n_layer ... */
+    bool gguf_pairs;              /* GGUF has queries and keys in rotary pairs, others in halves */
+    bool gguf_factors;            /* llama.cpp reads factors of rotary frequencies */
     qn_bias_rule bias, mlp_bias;
     qn_window_rule window;
     int head_size; /* where config.json does not say; 0: embed / heads */
@@ -89,6 +93,10 @@ typedef struct qn_weight {
 /* Walk the weights in file order: *cursor starts at 0; false at the end. Biases, positions and the
  * head come only where the configuration has them. */
 bool qn__weight_next(const qn_model_config *config, int *cursor, qn_weight *weight);
+
+/* GGUF's name of a weight, "blk.3.attn_q.weight", into text; returns text. */
+const char *qn__weight_gguf(const qn_model_config *config, const qn_weight *weight, char *text,
+                            size_t bytes);
 
 /* The weight of that role; false where the model has none. */
 bool qn__weight_at(const qn_model_config *config, qn_role role, int layer, qn_weight *weight);

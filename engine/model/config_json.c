@@ -58,10 +58,8 @@ static qn_status read_gpt2(const json_t *json, const char *origin, qn_model_conf
 /* ---- rotary angles ---- */
 
 static const char *const scaling_names[QN_ROPE_SCALING_COUNT] = {
-    [QN_ROPE_PLAIN] = "default",
-    [QN_ROPE_LINEAR] = "linear",
-    [QN_ROPE_LLAMA3] = "llama3",
-    [QN_ROPE_YARN] = "yarn",
+    [QN_ROPE_PLAIN] = "default", [QN_ROPE_LINEAR] = "linear",    [QN_ROPE_LLAMA3] = "llama3",
+    [QN_ROPE_YARN] = "yarn",     [QN_ROPE_FACTORS] = "longrope",
 };
 
 static qn_status find_scaling(const char *kind, const char *origin, qn_rope_rule *rule)
@@ -73,8 +71,8 @@ static qn_status find_scaling(const char *kind, const char *origin, qn_rope_rule
     }
     return qn__fail(
         QN_UNSUPPORTED,
-        "%s: rope scaling \"%s\" is not supported; default, linear, llama3 and yarn are", origin,
-        kind);
+        "%s: rope scaling \"%s\" is not supported; default, linear, llama3, yarn and longrope are",
+        origin, kind);
 }
 
 /* The factor by which yarn multiplies cos and sin: given, or from the factor (Peng et al. 2023,
@@ -89,10 +87,50 @@ static qn_status read_yarn_attention(const json_t *json, const char *origin, qn_
     return read_f32(json, origin, "attention_factor", &rule->attention);
 }
 
+static qn_status read_factors(const json_t *json, const char *origin, const char *key,
+                              const qn_model_config *c, float *factors)
+{
+    const json_t *list = json_object_get(json, key), *member;
+    int size = c->head_size > 0 ? c->head_size : c->heads > 0 ? c->embed / c->heads : 0;
+    size_t i;
+    if (json_array_size(list) != (size_t)size / 2 || size / 2 > QN_MAX_ROPE_PAIRS)
+        return qn__fail(QN_BAD_DATA, "%s: \"%s\" has %zu factors; heads of %d need %d", origin, key,
+                        json_array_size(list), size, size / 2);
+    json_array_foreach(list, i, member)
+    {
+        if (!json_is_number(member))
+            return qn__fail(QN_BAD_DATA, "%s: \"%s\"[%zu] is no number", origin, key, i);
+        factors[i] = (float)json_number_value(member);
+    }
+    return QN_OK;
+}
+
+/* Ding et al. 2024, as Phi-3 has it: "original_max_position_embeddings" may stand beside the rule.
+ */
+static qn_status read_longrope(const json_t *rule, const json_t *json, const char *origin,
+                               qn_model_config *c)
+{
+    qn_rope_rule *r = &c->rope;
+    r->original = c->context;
+    QN_TRY(read_i32(json, origin, "original_max_position_embeddings", false, &r->original));
+    QN_TRY(read_i32(rule, origin, "original_max_position_embeddings", false, &r->original));
+    QN_TRY(read_factors(rule, origin, "short_factor", c, r->factors[0]));
+    QN_TRY(read_factors(rule, origin, "long_factor", c, r->factors[1]));
+    if (r->original <= 1)
+        return qn__fail(QN_BAD_DATA, "%s: original_max_position_embeddings is %d", origin,
+                        r->original);
+    if (!(r->factor > 0)) r->factor = (float)c->context / (float)r->original;
+    double grow = log(fmax((double)r->factor, 1)) / log((double)r->original);
+    r->factor = fmaxf(r->factor, 1);
+    r->attention = (float)sqrt(1 + grow);
+    return read_f32(rule, origin, "attention_factor", &r->attention);
+}
+
 static qn_status read_scaling(const json_t *json, const char *origin, qn_model_config *c)
 {
     qn_rope_rule *rule = &c->rope;
     QN_TRY(read_f32(json, origin, "factor", &rule->factor));
+    if (rule->scaling == QN_ROPE_FACTORS) return QN_OK;
     if (rule->scaling != QN_ROPE_PLAIN && !(rule->factor >= 1))
         return qn__fail(QN_BAD_DATA, "%s: rope scaling \"%s\" needs a factor of 1 or more", origin,
                         scaling_names[rule->scaling]);
@@ -126,6 +164,7 @@ static qn_status read_rope(const json_t *json, const char *origin, qn_model_conf
         QN_TRY(qn__json_f64(rule, origin, "partial_rotary_factor", false, &part));
         QN_TRY(find_scaling(kind, origin, &c->rope));
         QN_TRY(read_scaling(rule, origin, c));
+        if (c->rope.scaling == QN_ROPE_FACTORS) QN_TRY(read_longrope(rule, json, origin, c));
     }
     if (part != 1)
         return qn__fail(QN_UNSUPPORTED, "%s: partial_rotary_factor %g; only 1 is supported", origin,
@@ -256,12 +295,29 @@ qn_status qn__config_from_json(const json_t *json, const char *origin, qn_model_
 
 /* ---- writing ---- */
 
-static json_t *scaling_to_json(const qn_rope_rule *rule)
+static json_t *factors_to_json(const float *factors, int count)
 {
+    json_t *list = json_array();
+    for (int i = 0; list && i < count; i++)
+        json_array_append_new(list, json_real((double)factors[i]));
+    return list;
+}
+
+static json_t *scaling_to_json(const qn_model_config *c)
+{
+    const qn_rope_rule *rule = &c->rope;
+    int pairs = qn__head_size(c) / 2;
     if (rule->scaling == QN_ROPE_PLAIN) return json_null();
     json_t *json = json_pack("{s:s,s:f}", "rope_type", scaling_names[rule->scaling], "factor",
                              (double)rule->factor);
     if (!json || rule->scaling == QN_ROPE_LINEAR) return json;
+    if (rule->scaling == QN_ROPE_FACTORS) {
+        json_object_set_new(json, "short_factor", factors_to_json(rule->factors[0], pairs));
+        json_object_set_new(json, "long_factor", factors_to_json(rule->factors[1], pairs));
+        json_object_set_new(json, "attention_factor", json_real((double)rule->attention));
+        json_object_set_new(json, "original_max_position_embeddings", json_integer(rule->original));
+        return json;
+    }
     bool yarn = rule->scaling == QN_ROPE_YARN;
     json_object_set_new(json, yarn ? "beta_slow" : "low_freq_factor", json_real((double)rule->low));
     json_object_set_new(json, yarn ? "beta_fast" : "high_freq_factor",
@@ -314,7 +370,7 @@ static json_t *llama_to_json(const qn_model_config *c)
                              "head_dim", qn__head_size(c), "rms_norm_eps", (double)c->norm_eps,
                              "rope_theta", (double)c->rope_theta, "hidden_act", "silu");
     if (!json) return NULL;
-    json_object_set_new(json, "rope_scaling", scaling_to_json(&c->rope));
+    json_object_set_new(json, "rope_scaling", scaling_to_json(c));
     json_object_set_new(json, "attention_bias", json_boolean(c->bias));
     json_object_set_new(json, "mlp_bias", json_boolean(c->mlp_bias));
     window_to_json(c, json);

@@ -3,7 +3,7 @@
 #include "base/fs.h"
 #include "file/checkpoint.h"
 #include "model/adapter.h"
-#include "model/weights.h"
+#include "model/convert.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +49,8 @@ static qn_status add_llmc(const qn_weight_source *source, const qn_weight *weigh
     bool linear = weight->shape.rank == 2 && weight->layer >= 0;
     float *values = malloc(count * sizeof *values * 2 + 1);
     if (!values) return qn__fail(QN_OS_ERROR, "no memory for %zu numbers", count);
-    qn_status status = qn__weights_fetch_saved(source, weight, values);
+    qn_model_config saved = qn__config_as_saved(source->config);
+    qn_status status = qn__weights_fetch_saved(source, &saved, weight, values);
     if (status == QN_OK && linear) turn(weight, values, values + count);
     if (status == QN_OK)
         status = qn__llmc_writer_add(writer, linear ? values + count : values, count);
@@ -125,7 +126,7 @@ static qn_status write_payload(const qn_weight_source *source, const qn_save_opt
     for (int cursor = 0; qn__weight_next(&saved, &cursor, &weight);) {
         size_t bytes = (size_t)qn_shape_elements(&weight.shape) * sizeof(float);
         float *values = malloc(bytes + 1);
-        qn_status status = values ? qn__weights_fetch_saved(source, &weight, values)
+        qn_status status = values ? qn__weights_fetch_saved(source, &saved, &weight, values)
                                   : qn__fail(QN_OS_ERROR, "no memory for %zu bytes", bytes);
         if (status == QN_OK)
             status = qn__safetensors_writer_add(payload, weight.name, values, bytes);
@@ -161,16 +162,61 @@ static qn_status to_checkpoint(const qn_weight_source *source, const qn_save_opt
     return status;
 }
 
-/* ---- what lies beside the weights ---- */
+/* ---- GGUF ---- */
 
-/* A checkpoint's lie in the folder of its run. */
-static qn_status copy_tokenizer(const qn_model_file *file, const char *in, const char *out)
+/* "folder/model.gguf" as general.name is "model". */
+static const char *name_of(const char *path, char *name, size_t bytes)
 {
-    if (file->kind != QN_MODEL_FILE_CHECKPOINT) return qn__hf_folder_copy_tokenizer(in, out);
-    char *run = qn__path_join(qn__checkpoint_folder(file->checkpoint), "..");
-    qn_status status =
-        run ? qn__hf_folder_copy_tokenizer(run, out) : qn__fail(QN_OS_ERROR, "out of memory");
-    free(run);
+    const char *slash = strrchr(path, '/');
+    snprintf(name, bytes, "%s", slash && slash[1] ? slash + 1 : path);
+    char *dot = strrchr(name, '.');
+    if (dot && dot > name) *dot = 0;
+    return name;
+}
+
+static qn_status to_gguf(const qn_weight_source *source, const qn_convert_options *options,
+                         const qn_save_options *save, const char *out)
+{
+    qn_beside beside;
+    char name[128];
+    qn_status status = qn__beside_open(source->file, source->path, options->tokenizer, &beside);
+    const qn_gguf_extras extras = {.like = beside.like,
+                                   .tokenizer = beside.tokenizer,
+                                   .chat_template = beside.chat_template,
+                                   .name = name_of(source->path, name, sizeof name),
+                                   .shard_bytes = options->shard_bytes};
+    if (status == QN_OK) status = qn__weights_save_gguf(source, save, &extras, out);
+    qn__beside_close(&beside);
+    return status;
+}
+
+static qn_status copy_gguf(const qn_gguf *gguf, const qn_save_options *save, qn_gguf_writer *writer)
+{
+    size_t count = qn__gguf_tensor_count(gguf);
+    for (size_t i = 0; i < qn__gguf_value_count(gguf); i++)
+        QN_TRY(qn__gguf_writer_copy(writer, qn__gguf_value_at(gguf, i)));
+    for (size_t i = 0; i < count; i++) {
+        const qn_gguf_tensor *tensor = qn__gguf_tensor_at(gguf, i);
+        QN_TRY(
+            qn__gguf_writer_tensor(writer, tensor->name, tensor->type, tensor->rank, tensor->ne));
+    }
+    for (size_t i = 0; i < count; i++) {
+        const qn_gguf_tensor *tensor = qn__gguf_tensor_at(gguf, i);
+        QN_TRY(qn__gguf_writer_add(writer, tensor->name, tensor->data, (size_t)tensor->bytes));
+        QN_TRY(qn__save_progress(save, (int64_t)i + 1, (int64_t)count));
+    }
+    return QN_OK;
+}
+
+/* Byte for byte, in other shards: of any architecture, quantized or not. */
+static qn_status gguf_to_gguf(const qn_gguf *gguf, const qn_convert_options *options,
+                              const qn_save_options *save, const char *out)
+{
+    qn_gguf_writer *writer;
+    QN_TRY(qn__gguf_writer_create(out, options->shard_bytes, &writer));
+    qn_status status = copy_gguf(gguf, save, writer);
+    if (status == QN_OK) return qn__gguf_writer_finish(&writer);
+    qn__gguf_writer_destroy(&writer);
     return status;
 }
 
@@ -199,19 +245,22 @@ static const char *format_of(const qn_convert_options *options, const char *out)
 {
     size_t length = strlen(out);
     if (options->to && *options->to) return options->to;
+    if (length > 5 && strcmp(out + length - 5, ".gguf") == 0) return "gguf";
     return length > 4 && strcmp(out + length - 4, ".bin") == 0 ? "llmc" : "hf";
 }
 
-static qn_status write_format(const qn_weight_source *source, const qn_save_options *save,
-                              const char *to, const char *out)
+static qn_status write_format(const qn_weight_source *source, const qn_convert_options *options,
+                              const qn_save_options *save, const char *to, const char *out)
 {
-    bool folder = source->file->kind == QN_MODEL_FILE_HF_FOLDER ||
-                  source->file->kind == QN_MODEL_FILE_CHECKPOINT;
-    if (strcmp(to, "llmc") == 0) return to_llmc(source, save, out);
+    if (strcmp(to, "llmc") == 0) {
+        QN_CHECK(!options->tokenizer, "tokenizer: an llm.c file has no place for a tokenizer");
+        return to_llmc(source, save, out);
+    }
+    if (strcmp(to, "gguf") == 0) return to_gguf(source, options, save, out);
     if (strcmp(to, "checkpoint") == 0) QN_TRY(to_checkpoint(source, save, out));
     else if (strcmp(to, "hf") == 0) QN_TRY(qn__weights_save_folder(source, save, out));
-    else return qn__fail(QN_BAD_ARGUMENT, "to: \"%s\" is not hf, llmc or checkpoint", to);
-    return folder ? copy_tokenizer(source->file, source->path, out) : QN_OK;
+    else return qn__fail(QN_BAD_ARGUMENT, "to: \"%s\" is not hf, gguf, llmc or checkpoint", to);
+    return qn__beside_to_folder(source->file, source->path, options->tokenizer, out);
 }
 
 static qn_status convert(const qn_model_file *file, const char *in, const char *out,
@@ -219,6 +268,12 @@ static qn_status convert(const qn_model_file *file, const char *in, const char *
 {
     qn_model_config config;
     qn_adapter adapter = {0};
+    const char *to = format_of(options, out);
+    QN_CHECK(options->shard_bytes == 0 || strcmp(to, "gguf") == 0,
+             "shard_size: only GGUF files are written in shards; give --to gguf");
+    if (file->kind == QN_MODEL_FILE_GGUF && strcmp(to, "gguf") == 0 && !options->adapter &&
+        !options->tokenizer && save->dtype == QN_DTYPE_COUNT)
+        return gguf_to_gguf(file->gguf, options, save, out);
     QN_TRY(qn__config_from_file(file, in, &config));
     if (options->adapter && config.rope_pairs)
         return qn__fail(QN_UNSUPPORTED,
@@ -229,7 +284,7 @@ static qn_status convert(const qn_model_file *file, const char *in, const char *
     qn_weight_source source = qn__weights_of_file(file, &config, in);
     source.adapter = options->adapter ? &adapter : NULL;
     qn_status status = qn__weights_check(&source);
-    if (status == QN_OK) status = write_format(&source, save, format_of(options, out), out);
+    if (status == QN_OK) status = write_format(&source, options, save, to, out);
     qn__adapter_close(&adapter);
     return status;
 }

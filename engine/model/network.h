@@ -50,6 +50,8 @@ const char *qn__copy_name(const qn_store *store, const char *name, qn_dtype type
  */
 qn_status qn__copies_declare(qn_store *store, const qn_model_config *config, const qn_lora *lora,
                              qn_dtype type) QN_MUST_USE;
+/* Radians a token by which a pair turns, stretched as config.rope says. */
+double qn__rope_frequency(const qn_model_config *config, int pair);
 /* After allocation: the table of (cos, sin), stretched as config.rope says. */
 qn_status qn__rope_fill(qn_store *store, const qn_model_config *config) QN_MUST_USE;
 /* Normal(0, 0.02), residual projections divided by sqrt(2 layers), norms 1, biases 0; a function of

@@ -42,13 +42,15 @@ static double yarn(const qn_model_config *c, int pair, double frequency)
     return stretched * frequency / (double)c->rope.factor + (1 - stretched) * frequency;
 }
 
-static double frequency_of(const qn_model_config *c, int pair)
+double qn__rope_frequency(const qn_model_config *c, int pair)
 {
     double frequency = pow((double)c->rope_theta, -2.0 * pair / qn__head_size(c));
     switch (c->rope.scaling) {
     case QN_ROPE_LINEAR: return frequency / (double)c->rope.factor;
     case QN_ROPE_LLAMA3: return llama3(&c->rope, frequency);
     case QN_ROPE_YARN: return yarn(c, pair, frequency);
+    case QN_ROPE_FACTORS:
+        return frequency / (double)c->rope.factors[c->context > c->rope.original][pair];
     default: return frequency;
     }
 }
@@ -60,9 +62,10 @@ qn_status qn__rope_fill(qn_store *store, const qn_model_config *config)
     size_t bytes = positions * pairs * 2 * sizeof(float);
     float *table = malloc(bytes);
     if (!table) return qn__fail(QN_OS_ERROR, "no memory for %zu bytes", bytes);
-    double size = config->rope.scaling == QN_ROPE_YARN ? (double)config->rope.attention : 1;
+    bool sized = config->rope.scaling == QN_ROPE_YARN || config->rope.scaling == QN_ROPE_FACTORS;
+    double size = sized ? (double)config->rope.attention : 1;
     for (size_t e = 0; e < pairs; e++) {
-        double frequency = frequency_of(config, (int)e);
+        double frequency = qn__rope_frequency(config, (int)e);
         for (size_t p = 0; p < positions; p++) {
             float *entry = table + (p * pairs + e) * 2;
             entry[0] = (float)(size * cos((double)p * frequency));

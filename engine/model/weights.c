@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "model/adapter.h"
 #include "numeric/blocks.h"
+#include "numeric/blocks.h"
 #include "numeric/half.h"
 
 #include <stdio.h>
@@ -27,28 +28,66 @@ const char *qn__llmc_weight_name(qn_role role)
     return names[role];
 }
 
-static const qn_range *find(const qn_model_file *file, const qn_weight *weight)
+/* GGUF's dimensions are in the other order. */
+static qn_range range_of_gguf(const qn_gguf_tensor *tensor)
 {
-    char name[128];
-    const qn_range *range = NULL;
-    switch (file->kind) {
-    case QN_MODEL_FILE_HF_FOLDER:
-        range = qn__hf_folder_find(file->hf_folder, weight->name);
-        if (range) return range;
-        /* Some folders hold the inner model only: "wte.weight", "layers.0...". */
-        const char *dot = strchr(weight->name, '.');
-        return dot ? qn__hf_folder_find(file->hf_folder, dot + 1) : NULL;
-    case QN_MODEL_FILE_LLAMA2C: return qn__llama2c_find(file->llama2c, weight->name);
+    const qn_ggml_traits *traits = qn__ggml_traits(tensor->type);
+    qn_range range = {.name = tensor->name,
+                      .dtype_name = traits->name,
+                      .dtype = traits->dtype,
+                      .rank = tensor->rank,
+                      .data = tensor->data,
+                      .bytes = tensor->bytes};
+    for (int i = 0; i < tensor->rank; i++) range.dim[i] = tensor->ne[tensor->rank - 1 - i];
+    return range;
+}
+
+static const qn_range *find_in_folder(const qn_hf_folder *folder, const char *name)
+{
+    const qn_range *range = qn__hf_folder_find(folder, name);
+    if (range) return range;
+    /* Some folders hold the inner model only: "wte.weight", "layers.0...". */
+    const char *dot = strchr(name, '.');
+    return dot ? qn__hf_folder_find(folder, dot + 1) : NULL;
+}
+
+/* The name of a weight in the file; "" where it has none. */
+static const char *name_in_file(const qn_weight_source *source, const qn_weight *weight, char *text,
+                                size_t bytes)
+{
+    const char *name = weight->name;
+    switch (source->file->kind) {
+    case QN_MODEL_FILE_GGUF: return qn__weight_gguf(source->config, weight, text, bytes);
     case QN_MODEL_FILE_LLMC:
-        if (!qn__llmc_weight_name(weight->role)) return NULL;
-        snprintf(name, sizeof name, weight->layer >= 0 ? "%s.%d" : "%s",
-                 qn__llmc_weight_name(weight->role), weight->layer);
-        return qn__llmc_find(file->llmc, name);
-    case QN_MODEL_FILE_CHECKPOINT:
-        return qn__safetensors_find(qn__checkpoint_file(file->checkpoint, "weights.safetensors"),
-                                    weight->name);
-    default: return NULL;
+        name = qn__llmc_weight_name(weight->role);
+        snprintf(text, bytes, name && weight->layer >= 0 ? "%s.%d" : "%s", name ? name : "",
+                 weight->layer);
+        return text;
+    default: return name;
     }
+}
+
+static bool find(const qn_weight_source *source, const char *name, qn_range *range)
+{
+    const qn_model_file *file = source->file;
+    const qn_range *found = NULL;
+    const qn_gguf_tensor *tensor;
+    switch (file->kind) {
+    case QN_MODEL_FILE_HF_FOLDER: found = find_in_folder(file->hf_folder, name); break;
+    case QN_MODEL_FILE_LLAMA2C: found = qn__llama2c_find(file->llama2c, name); break;
+    case QN_MODEL_FILE_LLMC: found = qn__llmc_find(file->llmc, name); break;
+    case QN_MODEL_FILE_GGUF:
+        tensor = qn__gguf_tensor(file->gguf, name);
+        if (tensor) *range = range_of_gguf(tensor);
+        return tensor != NULL;
+    case QN_MODEL_FILE_CHECKPOINT:
+        found = qn__safetensors_find(qn__checkpoint_file(file->checkpoint, "weights.safetensors"),
+                                     name);
+        break;
+    default: break;
+    }
+    if (found) *range = *found;
+    return found != NULL;
 }
 
 void qn__to_f32(const uint8_t *from, qn_dtype dtype, int64_t count, float *to)
@@ -70,20 +109,32 @@ void qn__to_f32(const uint8_t *from, qn_dtype dtype, int64_t count, float *to)
     }
 }
 
+static qn_status to_f32(const qn_range *range, int64_t count, float *to)
+{
+    if (qn_dtype_is_block(range->dtype))
+        return qn__blocks_decode(range->dtype, range->data, count, to);
+    qn__to_f32(range->data, range->dtype, count, to);
+    return QN_OK;
+}
+
 static qn_status check_range(const qn_range *range, const qn_weight *weight, const qn_shape *want,
                              const char *path)
 {
     qn_desc desc;
     char got[96];
+    bool known = range->dtype == QN_F32 || range->dtype == QN_F16 || range->dtype == QN_BF16 ||
+                 (range->dtype < QN_DTYPE_COUNT && qn_dtype_is_block(range->dtype));
+    if (!known)
+        return qn__fail(QN_UNSUPPORTED,
+                        "%s: tensor %s is %s; f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_K "
+                        "to q6_K, iq4_nl, iq4_xs and mxfp4 are read",
+                        path, range->name, range->dtype_name);
     QN_TRY(qn__range_desc(range, path, &desc));
     bool padded = weight->role == QN_TOKENS && desc.shape.rank == 2 &&
                   desc.shape.dim[0] >= want->dim[0] && desc.shape.dim[1] == want->dim[1];
     if (!qn_shape_equal(&desc.shape, want) && !padded)
         return qn__fail(QN_BAD_DATA, "%s: tensor %s is %s, which does not fit the configuration",
                         path, range->name, qn__range_text(range, got, sizeof got));
-    if (desc.dtype != QN_F32 && desc.dtype != QN_F16 && desc.dtype != QN_BF16)
-        return qn__fail(QN_UNSUPPORTED, "%s: tensor %s is %s; f32, f16 and bf16 are read", path,
-                        range->name, range->dtype_name);
     return QN_OK;
 }
 
@@ -93,63 +144,70 @@ static void transpose(const float *from, int64_t rows, int64_t cols, float *to)
         for (int64_t c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
 }
 
-/* llm.c stores linear weights [out, in]; the store keeps Hugging Face's [in, out] for GPT-2. */
-static bool is_turned(const qn_model_file *file, const qn_weight *weight)
+/* llm.c and GGUF store linear weights [out, in]; the store keeps Hugging Face's [in, out] for
+ * GPT-2.
+ */
+static bool is_turned(const qn_weight_source *source, const qn_weight *weight)
 {
-    return file->kind == QN_MODEL_FILE_LLMC && weight->shape.rank == 2 &&
-           weight->role != QN_TOKENS && weight->role != QN_POSITIONS;
+    qn_model_file_kind kind = source->file->kind;
+    return (kind == QN_MODEL_FILE_LLMC || kind == QN_MODEL_FILE_GGUF) &&
+           qn__arch(source->config->arch)->in_out && weight->shape.rank == 2 && weight->layer >= 0;
 }
 
-/* The tensor of a weight, of the shape it must have there. */
-static qn_status locate(const qn_weight_source *source, const qn_weight *weight,
-                        const qn_range **range, qn_shape *shape)
+qn_status qn__weights_locate(const qn_weight_source *source, const qn_weight *weight,
+                             qn_range *range, bool *turned)
 {
-    *shape = weight->shape;
-    *range = find(source->file, weight);
-    if (!*range)
-        return qn__fail(QN_BAD_DATA, "%s: tensor %s is missing", source->path, weight->name);
-    if (is_turned(source->file, weight)) {
-        shape->dim[0] = weight->shape.dim[1];
-        shape->dim[1] = weight->shape.dim[0];
+    qn_shape shape = weight->shape;
+    char text[128];
+    const char *name = name_in_file(source, weight, text, sizeof text);
+    if (!find(source, name, range))
+        return qn__fail(QN_BAD_DATA, "%s: tensor %s is missing", source->path, name);
+    *turned = is_turned(source, weight);
+    if (*turned) {
+        shape.dim[0] = weight->shape.dim[1];
+        shape.dim[1] = weight->shape.dim[0];
     }
-    return check_range(*range, weight, shape, source->path);
+    return check_range(range, weight, &shape, source->path);
 }
 
 qn_status qn__weights_check(const qn_weight_source *source)
 {
-    const qn_range *range;
+    qn_range range;
     qn_weight weight;
-    qn_shape shape;
+    bool turned;
     for (int cursor = 0; source->file && qn__weight_next(source->config, &cursor, &weight);)
-        QN_TRY(locate(source, &weight, &range, &shape));
-    return QN_OK;
+        QN_TRY(qn__weights_locate(source, &weight, &range, &turned));
+    return source->file && source->file->kind == QN_MODEL_FILE_GGUF
+               ? qn__gguf_check_names(source->file->gguf, source->config)
+               : QN_OK;
 }
 
 static qn_status fetch_from_file(const qn_weight_source *source, const qn_weight *weight,
                                  float *values)
 {
-    const qn_range *range;
-    qn_shape shape;
-    QN_TRY(locate(source, weight, &range, &shape));
-    int64_t count = qn_shape_elements(&shape);
-    bool turn = is_turned(source->file, weight);
-    float *plain = turn ? malloc((size_t)count * sizeof *plain + 1) : values;
+    qn_range range;
+    bool turned;
+    QN_TRY(qn__weights_locate(source, weight, &range, &turned));
+    int64_t count = qn_shape_elements(&weight->shape);
+    float *plain = turned ? malloc((size_t)count * sizeof *plain + 1) : values;
     if (!plain)
         return qn__fail(QN_OS_ERROR, "%s: no memory for %lld numbers", source->path,
                         (long long)count);
-    qn__to_f32(range->data, range->dtype, count, plain);
-    if (turn) {
-        transpose(plain, shape.dim[0], shape.dim[1], values);
+    qn_status status = to_f32(&range, count, plain);
+    if (turned) {
+        transpose(plain, weight->shape.dim[1], weight->shape.dim[0], values);
         free(plain);
     }
-    return source->adapter ? qn__adapter_fold(source->adapter, source->config, weight, values)
-                           : QN_OK;
+    if (status != QN_OK || !source->adapter) return status;
+    return qn__adapter_fold(source->adapter, source->config, weight, values);
 }
 
 static qn_dtype dtype_in_file(const qn_weight_source *source, const qn_weight *weight)
 {
-    const qn_range *range = find(source->file, weight);
-    return range && (range->dtype == QN_F16 || range->dtype == QN_BF16) ? range->dtype : QN_F32;
+    char text[128];
+    qn_range range;
+    bool there = find(source, name_in_file(source, weight, text, sizeof text), &range);
+    return there && (range.dtype == QN_F16 || range.dtype == QN_BF16) ? range.dtype : QN_F32;
 }
 
 qn_weight_source qn__weights_of_file(const qn_model_file *file, const qn_model_config *config,
@@ -246,14 +304,15 @@ qn_status qn__config_from_file(const qn_model_file *file, const char *path, qn_m
         return qn__config_from_json(qn__hf_folder_config(file->hf_folder),
                                     qn__hf_folder_config_path(file->hf_folder), config);
     case QN_MODEL_FILE_CHECKPOINT: return from_checkpoint(file->checkpoint, config);
+    case QN_MODEL_FILE_GGUF: return qn__config_from_gguf(file->gguf, config);
     case QN_MODEL_FILE_LLAMA2C:
         status = from_llama2c(qn__llama2c_config(file->llama2c), config);
         break;
     case QN_MODEL_FILE_LLMC: status = from_llmc(qn__llmc_config(file->llmc), config); break;
     default:
         return qn__fail(QN_UNSUPPORTED,
-                        "%s is a %s: models are read from Hugging Face folders, checkpoints of "
-                        "llama2.c, of llm.c and of our own",
+                        "%s is a %s: models are read from Hugging Face folders, GGUF files, "
+                        "checkpoints of llama2.c, of llm.c and of our own",
                         path, qn__model_file_kind_name(file->kind));
     }
     if (status == QN_OK) status = qn_model_config_check(config);

@@ -2,6 +2,7 @@
 #ifndef QN_MODEL_WEIGHTS_H
 #define QN_MODEL_WEIGHTS_H
 
+#include "file/gguf_write.h"
 #include "file/model_file.h"
 #include "graph/store.h"
 #include "model/lora.h"
@@ -32,6 +33,10 @@ typedef struct qn_weight_source {
 qn_weight_source qn__weights_of_file(const qn_model_file *file, const qn_model_config *config,
                                      const char *path);
 qn_weight_source qn__weights_of_store(qn_store *store, const qn_model_config *config);
+/* Where a weight lies in a file, and of what type it is there; its shape has been compared with the
+ * configuration's. turned: the file has [out, in], the store [in, out]. */
+qn_status qn__weights_locate(const qn_weight_source *source, const qn_weight *weight,
+                             qn_range *range, bool *turned) QN_MUST_USE;
 /* Is every weight there, of the shape the configuration says? Before anything is allocated on the
  * word of a configuration. */
 qn_status qn__weights_check(const qn_weight_source *source) QN_MUST_USE;
@@ -42,12 +47,25 @@ qn_status qn__weights_read(qn_store *store, const qn_weight_source *source,
 json_t *qn__config_to_json(const qn_model_config *config);
 qn_status qn__config_from_json(const json_t *json, const char *origin,
                                qn_model_config *config) QN_MUST_USE;
+/* The configuration that GGUF metadata and tensors state, and the metadata of one; config->tied,
+ * the biases and the rotary factors follow from which tensors there are. */
+qn_status qn__config_from_gguf(const qn_gguf *gguf, qn_model_config *config) QN_MUST_USE;
+qn_status qn__config_to_gguf(const qn_model_config *config, qn_gguf_writer *writer) QN_MUST_USE;
+/* QN_UNSUPPORTED names a tensor that no part of this model is: another network than we would run.
+ */
+qn_status qn__gguf_check_names(const qn_gguf *gguf, const qn_model_config *config) QN_MUST_USE;
+/* Factors [head size / 2] by which GGUF has a rule's frequencies divided: "rope_freqs.weight", or
+ * "rope_factors_short.weight" and "rope_factors_long.weight" (i = 0, 1, 2 in that order); false
+ * where the rule needs none of that name. */
+bool qn__gguf_factors(const qn_model_config *config, int i, const char **name, float *factors);
 /* What transformers and our checkpoints hold of this model: rotary halves; GPT-2 with biases. */
 qn_model_config qn__config_as_saved(const qn_model_config *config);
+/* What GGUF holds of it: rotary pairs or halves, as its architecture has them there. */
+qn_model_config qn__config_as_gguf(const qn_model_config *config);
 /* A weight of the saved model from a source: biases that the source lacks are zeros, rotary pairs
- * become halves. */
-qn_status qn__weights_fetch_saved(const qn_weight_source *source, const qn_weight *weight,
-                                  float *values) QN_MUST_USE;
+ * and halves become what `saved` has. */
+qn_status qn__weights_fetch_saved(const qn_weight_source *source, const qn_model_config *saved,
+                                  const qn_weight *weight, float *values) QN_MUST_USE;
 /* config.json and model.safetensors in `folder`, each whole or not at all. dtype QN_DTYPE_COUNT:
  * as the source has it. progress may be NULL. */
 typedef struct qn_save_options {
@@ -57,6 +75,20 @@ typedef struct qn_save_options {
 } qn_save_options;
 qn_status qn__weights_save_folder(const qn_weight_source *source, const qn_save_options *options,
                                   const char *folder) QN_MUST_USE;
+/* f32 to `dtype` in place; *bytes is the size then. QN_UNSUPPORTED where f16 cannot hold a value.
+ */
+qn_status qn__weights_narrow(const char *name, float *values, size_t count, qn_dtype dtype,
+                             size_t *bytes) QN_MUST_USE;
+/* What a GGUF file has beside the weights. */
+typedef struct qn_gguf_extras {
+    const qn_gguf *like; /* tokenizer metadata comes from here; NULL: from the tokenizer */
+    const qn_tokenizer *tokenizer; /* NULL: the file says that it has none */
+    const char *chat_template;     /* NULL: none */
+    const char *name;              /* general.name; NULL: none */
+    uint64_t shard_bytes;          /* 0: one file */
+} qn_gguf_extras;
+qn_status qn__weights_save_gguf(const qn_weight_source *source, const qn_save_options *options,
+                                const qn_gguf_extras *extras, const char *path) QN_MUST_USE;
 /* Tell progress; QN_INTERRUPTED when it says stop. */
 qn_status qn__save_progress(const qn_save_options *options, int64_t done,
                             int64_t total) QN_MUST_USE;

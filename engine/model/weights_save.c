@@ -8,20 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of Q and K from pairs (2i, 2i+1) to halves (i, i + D/2), which is what transformers rotates.
- */
-static void pairs_to_halves(float *values, int64_t rows, int64_t cols, int head)
+/* Rows of Q and K from pairs (2i, 2i+1) to halves (i, i + D/2), which is what transformers rotates,
+ * or back. */
+static qn_status change_pairs(float *values, int64_t rows, int64_t cols, int head, bool to_pairs)
 {
     float *copy = malloc((size_t)(head * cols) * sizeof *copy);
-    for (int64_t first = 0; copy && first < rows; first += head) {
+    if (!copy) return qn__fail(QN_OS_ERROR, "no memory for a head of %d rows", head);
+    for (int64_t first = 0; first < rows; first += head) {
         float *block = values + first * cols;
         memcpy(copy, block, (size_t)(head * cols) * sizeof *copy);
         for (int i = 0; i < head; i++) {
-            int from = i < head / 2 ? 2 * i : 2 * (i - head / 2) + 1;
-            memcpy(block + i * cols, copy + from * cols, (size_t)cols * sizeof *copy);
+            int pair = i < head / 2 ? 2 * i : 2 * (i - head / 2) + 1;
+            memcpy(block + (to_pairs ? pair : i) * cols, copy + (to_pairs ? i : pair) * cols,
+                   (size_t)cols * sizeof *copy);
         }
     }
     free(copy);
+    return QN_OK;
 }
 
 static qn_status fold_from_store(const qn_weight_source *source, const qn_weight *weight,
@@ -74,6 +77,13 @@ qn_model_config qn__config_as_saved(const qn_model_config *config)
     return saved;
 }
 
+qn_model_config qn__config_as_gguf(const qn_model_config *config)
+{
+    qn_model_config saved = qn__config_as_saved(config);
+    saved.rope_pairs = qn__arch(config->arch)->gguf_pairs;
+    return saved;
+}
+
 static bool has_weight(const qn_model_config *config, const char *name)
 {
     qn_weight weight;
@@ -82,19 +92,20 @@ static bool has_weight(const qn_model_config *config, const char *name)
     return false;
 }
 
-qn_status qn__weights_fetch_saved(const qn_weight_source *source, const qn_weight *weight,
-                                  float *values)
+qn_status qn__weights_fetch_saved(const qn_weight_source *source, const qn_model_config *saved,
+                                  const qn_weight *weight, float *values)
 {
     const qn_model_config *config = source->config;
     const int64_t *dim = weight->shape.dim;
+    int head = qn__head_size(config);
     memset(values, 0, (size_t)qn_shape_elements(&weight->shape) * sizeof *values);
     if (!has_weight(config, weight->name)) return QN_OK;
     QN_TRY(source->fetch(source, weight, values));
-    if (!config->rope_pairs) return QN_OK;
+    if (config->rope_pairs == saved->rope_pairs) return QN_OK;
     if (weight->role == QN_Q || weight->role == QN_K)
-        pairs_to_halves(values, dim[0], dim[1], qn__head_size(config));
+        return change_pairs(values, dim[0], dim[1], head, saved->rope_pairs);
     if (weight->role == QN_Q_BIAS || weight->role == QN_K_BIAS)
-        pairs_to_halves(values, dim[0], 1, qn__head_size(config));
+        return change_pairs(values, dim[0], 1, head, saved->rope_pairs);
     return QN_OK;
 }
 
@@ -110,9 +121,8 @@ static qn_dtype dtype_of(const qn_weight_source *source, const qn_save_options *
     return options->dtype == QN_DTYPE_COUNT ? source->dtype(source, weight) : options->dtype;
 }
 
-/* f32 to a 16-bit type, in place. */
-static qn_status narrow(const qn_weight *weight, float *values, size_t count, qn_dtype dtype,
-                        size_t *bytes)
+qn_status qn__weights_narrow(const char *name, float *values, size_t count, qn_dtype dtype,
+                             size_t *bytes)
 {
     uint16_t *halves = (uint16_t *)values;
     *bytes = count * (dtype == QN_F32 ? sizeof *values : sizeof *halves);
@@ -123,8 +133,8 @@ static qn_status narrow(const qn_weight *weight, float *values, size_t count, qn
         uint16_t half = dtype == QN_F16 ? qn__f32_to_f16(value) : qn__f32_to_bf16(value);
         if (dtype == QN_F16 && isfinite(value) && (half & 0x7C00u) == 0x7C00u)
             return qn__fail(QN_UNSUPPORTED,
-                            "tensor %s has %g, which f16 cannot hold: use --dtype bf16",
-                            weight->name, (double)value);
+                            "tensor %s has %g, which f16 cannot hold: use --dtype bf16", name,
+                            (double)value);
         memcpy(&halves[i], &half, sizeof half);
     }
     return QN_OK;
@@ -136,10 +146,12 @@ static qn_status write_one(const qn_weight_source *source, const qn_save_options
     size_t count = (size_t)qn_shape_elements(&weight->shape);
     float *values = malloc(count * sizeof *values + 1);
     if (!values) return qn__fail(QN_OS_ERROR, "no memory for %zu numbers", count);
-    qn_status status = qn__weights_fetch_saved(source, weight, values);
+    qn_model_config saved = qn__config_as_saved(source->config);
+    qn_status status = qn__weights_fetch_saved(source, &saved, weight, values);
     size_t bytes;
     if (status == QN_OK)
-        status = narrow(weight, values, count, dtype_of(source, options, weight), &bytes);
+        status = qn__weights_narrow(weight->name, values, count, dtype_of(source, options, weight),
+                                    &bytes);
     if (status == QN_OK) status = qn__safetensors_writer_add(writer, weight->name, values, bytes);
     free(values);
     return status;

@@ -84,3 +84,31 @@ qn_status qn__splitter_add_named(qn__splitter *splitter, const char *name, size_
     qn__str_free(&known);
     return status;
 }
+
+/* Is this the row's pattern, or the same as tokenizer.json files write it? */
+static bool same_pattern(const char *pattern, const char *stage)
+{
+    static const char folded[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
+    if (strncmp(pattern, folded, sizeof folded - 1) == 0 &&
+        strncmp(stage, CONTRACTIONS, sizeof CONTRACTIONS - 1) == 0) {
+        pattern += sizeof folded - 1;
+        stage += sizeof CONTRACTIONS - 1;
+    }
+    return strcmp(pattern, stage) == 0;
+}
+
+const char *qn__splitter_name(const qn__splitter *splitter, bool ignores_merges)
+{
+    const char *name = NULL;
+    for (size_t r = 0; r < sizeof table / sizeof table[0]; r++) {
+        const struct row *row = &table[r];
+        size_t stages = 0;
+        while (stages < STAGES && row->stages[stages]) stages++;
+        bool same = stages == splitter->stages;
+        for (size_t s = 0; same && s < stages; s++)
+            same = same_pattern(splitter->pattern[s], row->stages[s]);
+        if (same && (!name || row->ignores_merges == ignores_merges)) name = row->names[0];
+        if (same && row->ignores_merges == ignores_merges) break;
+    }
+    return name;
+}

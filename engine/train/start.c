@@ -12,7 +12,7 @@
 qn_status qn__start_tokenizer(qn_train_options *o)
 {
     if (!*o->model || strcmp(o->tokenizer, "char") != 0) return QN_OK;
-    if (!qn__is_folder(o->model))
+    if (!qn__is_folder(o->model) && !qn__is_gguf(o->model))
         return qn__fail(QN_BAD_ARGUMENT, "%s has no tokenizer in it: give --tokenizer PATH",
                         o->model);
     return qn_train_options_set(o, "tokenizer", o->model);

@@ -1,5 +1,5 @@
 """quernel convert: every round trip between Hugging Face folders, llm.c files and our checkpoints
-gives back the bytes; what a format cannot hold is refused with the reason, and nothing is left.
+(GGUF: tests/interop/gguf_files.py) gives back the bytes; what a format cannot hold is refused with the reason, and nothing is left.
 
     python3 tests/model/convert.py BUILD_FOLDER [DATA_FOLDER]
 """
@@ -93,7 +93,7 @@ def gpt2(folder):
         for made in ("d", "h16"):
             assert (a / name).read_bytes() == (folder / made / name).read_bytes(), name
     refused("same place", "convert", a, a)
-    refused("is not hf, llmc or checkpoint", "convert", a, folder / "no", "--to", "gguf")
+    refused("is not hf, gguf, llmc or checkpoint", "convert", a, folder / "no", "--to", "onnx")
     refused("is not f32, f16 or bf16", "convert", a, folder / "no", "--dtype", "int4")
     refused("written in f32 or bf16", "convert", a, folder / "no.bin", "--dtype", "f16")
     refused("hold f32", "convert", a, folder / "no", "--to", "checkpoint", "--dtype", "bf16")

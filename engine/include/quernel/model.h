@@ -17,19 +17,24 @@ typedef enum qn_arch {
 /* How rotary angles are stretched to contexts longer than those of the pretraining. */
 typedef enum qn_rope_scaling {
     QN_ROPE_PLAIN,
-    QN_ROPE_LINEAR, /* all frequencies divided by factor */
-    QN_ROPE_LLAMA3, /* long waves divided by factor, short ones kept, a ramp between */
-    QN_ROPE_YARN,   /* Peng et al. 2023 */
+    QN_ROPE_LINEAR,  /* all frequencies divided by factor */
+    QN_ROPE_LLAMA3,  /* long waves divided by factor, short ones kept, a ramp between */
+    QN_ROPE_YARN,    /* Peng et al. 2023 */
+    QN_ROPE_FACTORS, /* "longrope", Ding et al. 2024: each frequency divided by its own factor */
     QN_ROPE_SCALING_COUNT
 } qn_rope_scaling;
 
+enum { QN_MAX_ROPE_PAIRS = 256 };
+
 /* Wavelengths are judged by how often they turn in `original` tokens: at least `high` times: kept;
- * at most `low` times: divided by factor. yarn also multiplies cos and sin by `attention`. */
+ * at most `low` times: divided by factor. Factors: [0] where the model's context is at most
+ * `original` tokens, [1] where it is longer. They and yarn multiply cos and sin by `attention`. */
 typedef struct qn_rope_rule {
     qn_rope_scaling scaling;
     float factor, low, high, attention;
     int32_t original;
     bool whole_pairs; /* yarn: the ramp begins and ends at whole pairs */
+    float factors[2][QN_MAX_ROPE_PAIRS];
 } qn_rope_rule;
 
 typedef struct qn_model_config {
@@ -75,8 +80,8 @@ QN_API double qn_model_flops_per_token(const qn_model_config *config);
 /* A model's weights on a device, ready to evaluate and generate. One thread at a time. */
 typedef struct qn_model qn_model;
 
-/* A Hugging Face folder (of any architecture above), a llama2.c checkpoint, an llm.c GPT-2
- * checkpoint: recognised by content. device must outlive the model. */
+/* A Hugging Face folder or a GGUF file (of any architecture above), a llama2.c checkpoint, an llm.c
+ * GPT-2 checkpoint: recognised by content. device must outlive the model. */
 QN_API qn_status qn_model_load(qn_device *device, const char *path, qn_model **model) QN_MUST_USE;
 /* The same, with choices: what is NULL or 0 is as the model says. */
 typedef struct qn_model_options {
@@ -109,13 +114,18 @@ QN_API qn_status qn_model_loss(qn_model *model, const int32_t *tokens, size_t co
 
 typedef struct qn_convert_options {
     uint32_t size;     /* sizeof(qn_convert_options) */
-    const char *to;    /* "hf", "llmc", "checkpoint"; NULL: llmc where `out` ends in .bin, or hf */
+    const char *to;    /* "hf", "gguf", "llmc", "checkpoint"; NULL: gguf where `out` ends in .gguf,
+                          llmc    where it ends in .bin, else hf */
     const char *dtype; /* "f32", "f16", "bf16"; NULL: as it is */
     const char *adapter; /* a folder in PEFT's layout, folded in; NULL: none */
+    const char
+        *tokenizer;       /* path; goes along instead of the model's own; "none": none goes along */
+    uint64_t shard_bytes; /* gguf: the most bytes of tensors in a file; 0: one file */
 } qn_convert_options;
 
 /* Read a model of any format that qn_model_load knows and write it to `out`, one tensor at a time,
- * without a device. Tokenizer files of a folder go along. QN_UNSUPPORTED says what the other format
+ * without a device. The model's tokenizer goes along. A GGUF file to GGUF without a dtype: every
+ * tensor as it is, quantized or not. QN_UNSUPPORTED says what the other format
  * cannot hold. progress may be NULL; false stops with QN_INTERRUPTED. */
 QN_API qn_status qn_model_convert(const char *in, const char *out,
                                   const qn_convert_options *options, qn_progress_fn progress,

@@ -1,0 +1,103 @@
+"""Random tiny models of every architecture, made by transformers, for the tests against it. Raises
+ImportError without torch, transformers or numpy."""
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+
+def theirs_of(folder, tokens):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        return model(torch.tensor([tokens])).logits[0].numpy()
+
+
+def random_model(folder, config, **save):
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_config(config)
+    for name, p in model.named_parameters():
+        torch.nn.init.normal_(p, mean=float("norm" in name or "ln_" in name), std=0.1)
+    model.to(save.pop("dtype", torch.float32)).save_pretrained(folder, **save)
+    return folder
+
+
+TOKENS = [(7 * i * i + 3 * i) % 90 for i in range(24)]
+GPT2 = dict(
+    vocab_size=90,
+    n_positions=32,
+    n_embd=48,
+    n_layer=3,
+    n_head=4,
+    bos_token_id=0,
+    eos_token_id=0,
+)
+LLAMA = dict(
+    vocab_size=90,
+    max_position_embeddings=32,
+    hidden_size=48,
+    intermediate_size=80,
+    num_hidden_layers=3,
+    num_attention_heads=6,
+    num_key_value_heads=2,
+    bos_token_id=0,
+    eos_token_id=0,
+)
+LLAMA3 = dict(
+    rope_type="llama3",
+    rope_theta=10000.0,
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=16,
+)
+YARN = dict(
+    rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=8, beta_fast=2
+)
+QWEN_WINDOW = dict(use_sliding_window=True, sliding_window=6)
+ALTERNATING = ["sliding_attention", "full_attention", "sliding_attention"]
+RANDOM = {
+    "gpt2": (GPT2Config(**GPT2), {}),
+    "gpt2, untied, exact GELU, wide": (
+        GPT2Config(**GPT2, tie_word_embeddings=False, activation_function="gelu", n_inner=72),
+        {},
+    ),
+    "llama 2": (LlamaConfig(**LLAMA), {}),
+    "llama 2 with all biases": (LlamaConfig(**LLAMA, attention_bias=True, mlp_bias=True), {}),
+    "llama 3, scaled, tied, bf16": (
+        LlamaConfig(**LLAMA, rope_parameters=LLAMA3, tie_word_embeddings=True),
+        dict(dtype=torch.bfloat16),
+    ),
+    "llama, linear scaling, f16": (
+        LlamaConfig(**LLAMA, rope_parameters=dict(rope_type="linear", factor=2.5, rope_theta=1e4)),
+        dict(dtype=torch.float16),
+    ),
+    "llama, yarn": (LlamaConfig(**LLAMA, rope_parameters=YARN), {}),
+    "llama, yarn, ramp inside pairs": (
+        LlamaConfig(**LLAMA, rope_parameters=dict(**YARN, truncate=False, attention_factor=1.3)),
+        {},
+    ),
+    "llama, heads of 20, shards": (LlamaConfig(**LLAMA, head_dim=20), dict(max_shard_size="30KB")),
+    "mistral, window 5": (MistralConfig(**LLAMA, sliding_window=5), {}),
+    "mistral, window 5, heads of 10, shards": (
+        MistralConfig(**LLAMA, sliding_window=5, head_dim=10),
+        dict(max_shard_size="20KB"),
+    ),
+    "mistral, no window": (MistralConfig(**LLAMA, sliding_window=None), {}),
+    "qwen2": (Qwen2Config(**LLAMA, tie_word_embeddings=True), {}),
+    "qwen2, window from layer 1": (Qwen2Config(**LLAMA, **QWEN_WINDOW, max_window_layers=1), {}),
+    "qwen2, every second layer full": (
+        Qwen2Config(**LLAMA, **QWEN_WINDOW, layer_types=ALTERNATING),
+        {},
+    ),
+    "qwen3, heads of 24": (Qwen3Config(**LLAMA, head_dim=24), {}),
+    "qwen3, heads of 12, biases, window, bf16 shards": (
+        Qwen3Config(**LLAMA, head_dim=12, attention_bias=True, **QWEN_WINDOW, max_window_layers=2),
+        dict(dtype=torch.bfloat16, max_shard_size="20KB"),
+    ),
+}
