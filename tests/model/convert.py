@@ -1,5 +1,6 @@
 """quernel convert: every round trip between Hugging Face folders, llm.c files and our checkpoints
-(GGUF: tests/interop/gguf_files.py) gives back the bytes; what a format cannot hold is refused with the reason, and nothing is left.
+gives back the bytes; what a format cannot hold is refused with the reason, and nothing is left.
+GGUF has its own: tests/interop/gguf_files.py.
 
     python3 tests/model/convert.py BUILD_FOLDER [DATA_FOLDER]
 """
