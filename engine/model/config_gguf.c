@@ -267,8 +267,8 @@ static qn_status read_all(const reader *r, qn_model_config *c)
 {
     QN_TRY(read_tensors(r, c));
     QN_TRY(read_sizes(r, c));
-    if (c->heads < 1 || (c->head_size == 0 && c->embed % c->heads != 0))
-        return qn__fail(QN_BAD_DATA, "%s: embed %d is not a multiple of %d heads",
+    if (c->embed < 1 || c->heads < 1 || (c->head_size == 0 && c->embed % c->heads != 0))
+        return qn__fail(QN_BAD_DATA, "%s: embed %d cannot be cut into %d heads",
                         qn__gguf_path(r->gguf), c->embed, c->heads);
     QN_TRY(read_window(r, c));
     if (!qn__arch(c->arch)->learned_positions) QN_TRY(read_rope(r, c));

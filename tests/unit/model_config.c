@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -110,6 +111,14 @@ static void rotary(void **state)
     assert_true(c.rope.scaling == QN_ROPE_YARN && c.rope_theta == 1e6f && c.rope.whole_pairs);
     assert_true(c.rope.low == 1 && c.rope.high == 32);
     assert_float_equal(c.rope.attention, 0.1 * 1.3862943611 + 1, 1e-6);
+    round_trip(
+        "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":"
+        "[1,1.5,2,3],\"long_factor\":[1,2,4.25,8],\"original_max_position_embeddings\":16}," SIZES
+        "}",
+        &c);
+    assert_true(c.rope.scaling == QN_ROPE_FACTORS && c.rope.original == 16);
+    assert_true(c.rope.factors[0][1] == 1.5f && c.rope.factors[1][2] == 4.25f);
+    assert_float_equal(c.rope.attention, sqrt(1 + log(2) / log(16)), 1e-6); /* Ding et al. */
 }
 
 static void refused(void **state)
@@ -132,9 +141,18 @@ static void refused(void **state)
         {"{\"model_type\":\"llama\",\"partial_rotary_factor\":0.5," SIZES "}", "partial_rotary"},
         {"{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}," SIZES
          "}",
-         "rope scaling \"dynamic\" is not supported; default, linear, llama3 and yarn are"},
+         "rope scaling \"dynamic\" is not supported; default, linear, llama3, yarn and "
+         "longrope are"},
         {"{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\"}," SIZES "}",
-         "\"longrope\""},
+         "\"short_factor\" has 0 factors; heads of 8 need 4"},
+        {"{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,"
+         "1,"
+         "1],\"long_factor\":[1,\"2\",3,4]}," SIZES "}",
+         "\"long_factor\"[1] is no number"},
+        {"{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,"
+         "1,"
+         "1],\"long_factor\":[1,0,3,4]}," SIZES "}",
+         "factor 1 is 0"},
         {"{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"linear\"}," SIZES "}",
          "needs a factor"},
         {"{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"linear\",\"factor\":1e30}," SIZES
