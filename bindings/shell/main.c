@@ -20,9 +20,12 @@
     ROW(generate, "continue a prompt", "--model PATH [--prompt TEXT] [--tokens N] [flags]",        \
         "quernel generate --model model --prompt \"Once upon a time\" --tokens 200")               \
     ROW(convert, "a model from one format to another",                                             \
-        "IN OUT [--to hf|llmc|checkpoint] [--dtype f32|bf16|f16] [flags]",                         \
+        "IN OUT [--to hf|gguf|llmc|checkpoint] [--dtype f32|bf16|f16] [flags]",                    \
         "quernel convert stories15M.bin stories --tokenizer tokenizer.bin\n"                       \
+        "  quernel convert llama llama.gguf --dtype f16\n"                                         \
         "  quernel convert gpt2 gpt2.bin --dtype bf16")                                            \
+    ROW(inspect, "what a model file holds: metadata, tensors, bits per weight; does it run here",  \
+        "PATH [--elements N] [--json]", "quernel inspect llama.gguf")                              \
     ROW(eval, "mean loss, perplexity and bits per byte on a text; multiple-choice accuracy",       \
         "--model PATH --text FILE | --choices FILE [flags]",                                       \
         "quernel eval --model model --text held-out.txt\n"                                         \

@@ -294,6 +294,7 @@ static qn_status place_tensors(const reader *from)
     uint64_t room = start < gguf->bytes ? gguf->bytes - start : 0;
     for (size_t i = 0; i < gguf->tensor_count; i++) {
         qn_gguf_tensor *tensor = &gguf->tensors[i];
+        tensor->file_offset = start + tensor->offset;
         if (tensor->bytes == 0) continue;
         if (tensor->offset > room || tensor->bytes > room - tensor->offset)
             return qn__fail(QN_BAD_DATA,

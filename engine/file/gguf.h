@@ -86,10 +86,10 @@ typedef enum qn_ggml_type {
 } qn_ggml_type;
 
 typedef struct qn_ggml_traits {
-    const char *name;  /* "Q4_K"; NULL for a number without a type */
-    int block;         /* elements in a block; 0 for a number without a type */
-    int bytes;         /* bytes of a block */
-    qn_dtype dtype;    /* ours; QN_DTYPE_COUNT: none of ours */
+    const char *name; /* "Q4_K"; NULL for a number without a type */
+    int block;        /* elements in a block; 0 for a number without a type */
+    int bytes;        /* bytes of a block */
+    qn_dtype dtype;   /* ours; QN_DTYPE_COUNT: none of ours */
 } qn_ggml_traits;
 
 /* Never NULL: a number without a type has block == 0. */
@@ -104,7 +104,9 @@ typedef struct qn_gguf_tensor {
     int64_t ne[QN_GGUF_RANK]; /* ne[0] is contiguous (the reverse of qn_shape); 1 beyond rank */
     uint64_t offset;          /* from the start of its file's data section */
     uint64_t bytes;
-    const uint8_t *data; /* aligned to general.alignment (at least 8); NULL when bytes == 0 */
+    int file;             /* of its shards */
+    uint64_t file_offset; /* from the start of its file */
+    const uint8_t *data;  /* aligned to general.alignment (at least 8); NULL when bytes == 0 */
 } qn_gguf_tensor;
 
 typedef struct qn_gguf qn_gguf;
@@ -124,16 +126,18 @@ void qn__gguf_close(qn_gguf **gguf);
 const char *qn__gguf_path(const qn_gguf *gguf);
 uint32_t qn__gguf_version(const qn_gguf *gguf);
 uint32_t qn__gguf_alignment(const qn_gguf *gguf);
-/* Bytes of all its files. */
-uint64_t qn__gguf_bytes(const qn_gguf *gguf);
-/* How many files: 1 where there are no shards. */
+/* How many files: 1 where there are no shards; and the path and bytes of each. */
 size_t qn__gguf_file_count(const qn_gguf *gguf);
+const char *qn__gguf_file(const qn_gguf *gguf, size_t i, uint64_t *bytes);
 
 /* Enumerate metadata in file order: i in [0, count). */
 size_t qn__gguf_value_count(const qn_gguf *gguf);
 const qn_gguf_value *qn__gguf_value_at(const qn_gguf *gguf, size_t i);
 /* By key; NULL when absent. */
 const qn_gguf_value *qn__gguf_find(const qn_gguf *gguf, const char *key);
+
+/* "u32": the type of its elements. */
+const char *qn__gguf_type_text(const qn_gguf_value *value);
 
 /* Typed scalars. A missing key leaves *value as it was if `required` is false; a value of another
  * kind or outside [low, high] is QN_BAD_DATA. _i64 reads any integer type, _f64 f32 and f64. */

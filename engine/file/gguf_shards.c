@@ -46,6 +46,7 @@ static qn_status add_tensors(qn_gguf *gguf, const qn_gguf *part)
     gguf->tensors = larger;
     gguf->tensor_capacity = count + 1;
     memcpy(larger + gguf->tensor_count, part->tensors, part->tensor_count * sizeof *larger);
+    for (size_t i = gguf->tensor_count; i < count; i++) larger[i].file = (int)gguf->part_count;
     gguf->tensor_count = count;
     return QN_OK;
 }

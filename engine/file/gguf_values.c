@@ -23,7 +23,12 @@ const qn_gguf_value *qn__gguf_find(const qn_gguf *gguf, const char *key)
 }
 
 /* The host is little-endian, as every device we run on; GGUF is too. */
-#define READ(type, from) __extension__({ type read_; memcpy(&read_, (from), sizeof read_); read_; })
+#define READ(type, from)                                                                           \
+    __extension__({                                                                                \
+        type read_;                                                                                \
+        memcpy(&read_, (from), sizeof read_);                                                      \
+        read_;                                                                                     \
+    })
 
 int64_t qn__gguf_element_i64(const qn_gguf_value *value, uint64_t i)
 {
@@ -156,16 +161,22 @@ uint32_t qn__gguf_alignment(const qn_gguf *gguf)
     return gguf->alignment;
 }
 
-uint64_t qn__gguf_bytes(const qn_gguf *gguf)
-{
-    uint64_t bytes = gguf->bytes;
-    for (size_t i = 0; i < gguf->part_count; i++) bytes += gguf->parts[i]->bytes;
-    return bytes;
-}
-
 size_t qn__gguf_file_count(const qn_gguf *gguf)
 {
     return 1 + gguf->part_count;
+}
+
+const char *qn__gguf_file(const qn_gguf *gguf, size_t i, uint64_t *bytes)
+{
+    QN_ASSERT(i <= gguf->part_count);
+    const qn_gguf *file = i == 0 ? gguf : gguf->parts[i - 1];
+    *bytes = file->bytes;
+    return file->map.path;
+}
+
+const char *qn__gguf_type_text(const qn_gguf_value *value)
+{
+    return qn__gguf_type_name((uint32_t)value->element);
 }
 
 size_t qn__gguf_tensor_count(const qn_gguf *gguf)

@@ -190,6 +190,17 @@ const char *qn__hf_folder_config_path(const qn_hf_folder *folder)
     return folder->config_path;
 }
 
+size_t qn__hf_folder_file_count(const qn_hf_folder *folder)
+{
+    return folder->shard_count;
+}
+
+const qn_safetensors *qn__hf_folder_file(const qn_hf_folder *folder, size_t i)
+{
+    QN_ASSERT(i < folder->shard_count);
+    return folder->shards[i];
+}
+
 size_t qn__hf_folder_count(const qn_hf_folder *folder)
 {
     return folder->count;

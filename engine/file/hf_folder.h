@@ -3,7 +3,7 @@
 #ifndef QN_FILE_HF_FOLDER_H
 #define QN_FILE_HF_FOLDER_H
 
-#include "file/range.h"
+#include "file/safetensors.h"
 
 #include <jansson.h>
 
@@ -18,6 +18,10 @@ const char *qn__hf_folder_path(const qn_hf_folder *folder);
 const json_t *qn__hf_folder_config(const qn_hf_folder *folder);
 /* Where config.json lies, for messages. */
 const char *qn__hf_folder_config_path(const qn_hf_folder *folder);
+
+/* Its safetensors files. */
+size_t qn__hf_folder_file_count(const qn_hf_folder *folder);
+const qn_safetensors *qn__hf_folder_file(const qn_hf_folder *folder, size_t i);
 
 size_t qn__hf_folder_count(const qn_hf_folder *folder);
 const qn_range *qn__hf_folder_at(const qn_hf_folder *folder, size_t i);

@@ -105,6 +105,7 @@ static qn_status add_part(qn_llama2c *model, int i, const part *one, const uint8
     range.bytes = 4 * part_elements(one);
     for (int layer = 0; layer < (layered ? model->config.layers : 1); layer++) {
         range.data = *at;
+        range.offset = (uint64_t)(*at - model->map.data);
         *at += range.bytes;
         if (layered)
             QN_TRY(qn__range_list_add(&model->list, &range, "model.layers.%d.%s", layer,

@@ -140,6 +140,7 @@ static qn_status add_tensor(qn_llmc *model, int i, const uint8_t **at)
     const char *name = qn__llmc_tensor_name(i);
     shape_of(&model->config, i, &whole);
     whole.data = *at;
+    whole.offset = (uint64_t)(*at - model->map.data);
     *at += whole.bytes;
     QN_TRY(qn__range_list_add(&model->list, &whole, "%s", name));
     if (i < FIRST_LAYER_PART || i >= FINAL_PART) return QN_OK;
@@ -152,6 +153,7 @@ static qn_status add_tensor(qn_llmc *model, int i, const uint8_t **at)
     for (int n = 0; n < model->config.layers; n++) {
         QN_TRY(qn__range_list_add(&model->list, &layer, "%s.%d", name, n));
         layer.data += layer.bytes;
+        layer.offset += layer.bytes;
     }
     return QN_OK;
 }

@@ -15,6 +15,7 @@ typedef struct qn_range {
     int64_t dim[QN_RANGE_RANK]; /* row-major: dim[rank - 1] is contiguous */
     const uint8_t *data;        /* may be unaligned; NULL when bytes == 0 */
     uint64_t bytes;
+    uint64_t offset; /* of data, from the start of its file */
 } qn_range;
 
 /* The same as a descriptor. QN_UNSUPPORTED if the dtype is none of ours or the rank is above

@@ -126,7 +126,8 @@ static qn_status read_offsets(const qn_safetensors *file, const json_t *offsets,
     if ((uint64_t)(to - from) != size)
         return qn__fail(QN_BAD_DATA, "%s: tensor \"%.200s\" has %lld bytes, but its shape needs "
                         "%" PRIu64, file->map.path, range->name, to - from, size);
-    range->data = file->map.data + (file->map.bytes - room) + from;
+    range->offset = file->map.bytes - room + (uint64_t)from;
+    range->data = file->map.data + range->offset;
     range->bytes = size;
     return QN_OK;
 }
@@ -315,6 +316,16 @@ const qn_range *qn__safetensors_find(const qn_safetensors *file, const char *nam
 {
     int64_t found = qn__name_index_find(&file->names, name, strlen(name));
     return found == QN_NAME_ABSENT ? NULL : &file->ranges[found];
+}
+
+const json_t *qn__safetensors_metadata(const qn_safetensors *file)
+{
+    return file->metadata;
+}
+
+uint64_t qn__safetensors_bytes(const qn_safetensors *file)
+{
+    return file->map.bytes;
 }
 
 const char *qn__safetensors_meta(const qn_safetensors *file, const char *key)

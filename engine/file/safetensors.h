@@ -29,6 +29,11 @@ const qn_range *qn__safetensors_find(const qn_safetensors *file, const char *nam
 /* A string of __metadata__; NULL when absent. */
 const char *qn__safetensors_meta(const qn_safetensors *file, const char *key);
 
+/* All of __metadata__; NULL where there is none. */
+const json_t *qn__safetensors_metadata(const qn_safetensors *file);
+/* Of the file. */
+uint64_t qn__safetensors_bytes(const qn_safetensors *file);
+
 /* Writing: declare every tensor, then write the bytes of each, in the order declared, in pieces of
  * any size. The file appears under its name, whole, at _finish; before that, and after any failure,
  * there is nothing to see. After a failed call only _destroy is allowed.

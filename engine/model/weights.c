@@ -29,7 +29,7 @@ const char *qn__llmc_weight_name(qn_role role)
 }
 
 /* GGUF's dimensions are in the other order. */
-static qn_range range_of_gguf(const qn_gguf_tensor *tensor)
+qn_range qn__range_of_gguf(const qn_gguf_tensor *tensor)
 {
     const qn_ggml_traits *traits = qn__ggml_traits(tensor->type);
     qn_range range = {.name = tensor->name,
@@ -37,7 +37,8 @@ static qn_range range_of_gguf(const qn_gguf_tensor *tensor)
                       .dtype = traits->dtype,
                       .rank = tensor->rank,
                       .data = tensor->data,
-                      .bytes = tensor->bytes};
+                      .bytes = tensor->bytes,
+                      .offset = tensor->file_offset};
     for (int i = 0; i < tensor->rank; i++) range.dim[i] = tensor->ne[tensor->rank - 1 - i];
     return range;
 }
@@ -78,7 +79,7 @@ static bool find(const qn_weight_source *source, const char *name, qn_range *ran
     case QN_MODEL_FILE_LLMC: found = qn__llmc_find(file->llmc, name); break;
     case QN_MODEL_FILE_GGUF:
         tensor = qn__gguf_tensor(file->gguf, name);
-        if (tensor) *range = range_of_gguf(tensor);
+        if (tensor) *range = qn__range_of_gguf(tensor);
         return tensor != NULL;
     case QN_MODEL_FILE_CHECKPOINT:
         found = qn__safetensors_find(qn__checkpoint_file(file->checkpoint, "weights.safetensors"),

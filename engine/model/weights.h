@@ -14,6 +14,8 @@ qn_status qn__config_from_file(const qn_model_file *file, const char *path,
 const char *qn__llmc_weight_name(qn_role role);
 /* f32, f16, bf16 or whole blocks to f32; `from` may be unaligned. */
 void qn__to_f32(const uint8_t *from, qn_dtype dtype, int64_t count, float *to);
+/* A tensor of GGUF with its dimensions in our order. */
+qn_range qn__range_of_gguf(const qn_gguf_tensor *tensor);
 /* Where weights come from, one by one, in f32 and in the store's layout. */
 typedef struct qn_weight_source {
     /* values [elements of weight]; a weight that is not there stays as it is when it may be absent.

@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,18 @@ import unittest
 from report import Page, check_chart
 
 COMMAND = ""
-COMMANDS = ("devices", "train", "generate", "eval", "report", "plan", "tune", "bench", "tokenize")
+COMMANDS = (
+    "devices",
+    "train",
+    "generate",
+    "eval",
+    "inspect",
+    "report",
+    "plan",
+    "tune",
+    "bench",
+    "tokenize",
+)
 BENCHES = ("peak", "op", "gemm", "train", "decode")
 USAGE, DATA, NO_DEVICE, OS_ERROR, CANNOT_WRITE, RETRY = 64, 65, 69, 71, 73, 75
 SEED = int(os.environ.get("QN_TEST_SEED", "1"))
@@ -222,6 +234,58 @@ class Null(Case):
         self.bad(DATA, *flags, "--decode", stdin=b"12 x 13", says="byte 3")
         self.bad((USAGE, DATA), *flags, "--decode", stdin=b"1 999999")
         self.bad(DATA, *flags, "--decode", stdin=b"-5")
+
+    def test_inspect(self):
+        path = data_path("llama-2-tiny-random.gguf")
+        shown = json.loads(self.good("inspect", path, "--json", "--elements", "5").stdout)
+        self.assertEqual((shown["kind"], shown["version"]), ("GGUF", 3))
+        self.assertEqual(shown["model"]["runs"], True)
+        entry = {row["key"]: row for row in shown["metadata"]}["tokenizer.ggml.tokens"]
+        self.assertEqual((entry["type"], entry["count"]), ("string", 32000))
+        self.assertEqual(entry["value"], ["<unk>", "<s>", "</s>", "<0x00>", "<0x01>"])
+        self.assertEqual(len(shown["tensors"]), 12)
+        self.assertEqual(sum(row["bytes"] for row in shown["tensors"]), shown["totals"]["bytes"])
+        with open(path, "rb") as file:
+            whole = file.read()
+        first = shown["tensors"][0]  # token_embd.weight: f16, here [vocabulary, embed]
+        self.assertEqual(first["shape"], [32000, 8])
+        self.assertEqual((first["bits_per_weight"], first["bytes"]), (16, 32000 * 8 * 2))
+        last = max(shown["tensors"], key=lambda row: row["offset"])
+        self.assertLessEqual(last["offset"] + last["bytes"], len(whole))
+        text = self.good("inspect", path).stdout.decode()
+        self.assertIn("runs here: llama", text)
+        stories = data_path("stories260K.bin")
+        shown = json.loads(self.good("inspect", stories, "--json").stdout)
+        self.assertEqual(shown["model"]["parameters"], 260032)
+        self.assertEqual(shown["totals"]["elements"], 260032)
+
+    def gguf(self, values, tensors=(), data=b""):
+        """A GGUF file of string entries."""
+        put = lambda text: struct.pack("<Q", len(text)) + text
+        made = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))
+        for key, value in values:
+            made += put(key) + struct.pack("<I", 8) + put(value)
+        for name, dims, kind in tensors:
+            made += put(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, 0)
+        return made + bytes(-len(made) % 32) + data
+
+    def test_inspect_hostile(self):
+        """Nothing in a file reaches a terminal that would act on it."""
+        evil = "\x1b]0;owned\x07\x1b[2J \u202etxt.exe\u2028\u009b31m\ufeff".encode() + b"\xff\xc0\n"
+        values = [(b"general.architecture", evil), (b"general.name", evil * 30)]
+        path = self.write("evil.gguf", self.gguf(values, [(b"\xc2\x9b31m\xff", [4], 0)], bytes(16)))
+        for more in ((), ("--json",)):
+            said = self.good("inspect", path, *more).stdout
+            text = said.decode()  # UTF-8
+            if not more:
+                for code in "\x1b\x07\u202e\u2028\u009b\ufeff":
+                    self.assertNotIn(code, text)
+            self.assertNotIn("\x1b", text)
+            self.assertIn("\\xff" if not more else "\\\\xff", text)
+        self.bad(DATA, "inspect", self.write("short", b"GGUF"), says="truncated")
+        self.bad(OS_ERROR, "inspect", self.path("absent"))
+        self.bad(USAGE, "inspect", says="give PATH")
+        self.bad(USAGE, "inspect", path, "--elements", "-1", says="elements")
 
     def test_full_standard_output(self):
         with open("/dev/full", "wb") as full:

@@ -110,6 +110,18 @@ typedef bool (*qn_progress_fn)(void *user, int64_t done, int64_t total);
 QN_API qn_status qn_model_loss(qn_model *model, const int32_t *tokens, size_t count, int batch,
                                qn_progress_fn progress, void *user, qn_loss *loss) QN_MUST_USE;
 
+/* What a model file or folder holds, of any kind that can be read, as one JSON object; nothing is
+ * run and no device is needed. The caller frees *json.
+ *
+ *   path, kind, version and alignment (GGUF), files [{path, bytes}]
+ *   model     {runs, why (where it does not run), architecture, parameters, layers, ...}
+ *   metadata  [{key, type, count (arrays), value}]: of arrays the first `most` elements; text that
+ *             is no UTF-8 has its bytes as \xNN
+ *   tensors   [{name, type, shape (row-major), file, offset (in it), bytes, bits_per_weight}]
+ *   totals    {tensors, elements, bytes, bits_per_weight, types: {TYPE: {tensors, elements,
+ * bytes}}} */
+QN_API qn_status qn_inspect(const char *path, int64_t most, char **json) QN_MUST_USE;
+
 /* ---- conversion ---- */
 
 typedef struct qn_convert_options {
