@@ -26,23 +26,6 @@ static bool show(void *user, int64_t done, int64_t total)
     return !qn__stop_asked();
 }
 
-/* "500M": false where it is no number of bytes. */
-static bool read_size(const char *text, uint64_t *bytes)
-{
-    static const char units[] = "KMGT";
-    char *end;
-    *bytes = 0;
-    if (!text) return true;
-    if (*text < '0' || *text > '9') return false;
-    double count = strtod(text, &end);
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    if (*end && (!unit || end[1])) return false;
-    for (const char *at = units; unit && at <= unit; at++) count *= 1024;
-    if (!(count >= 1 && count < 1e18)) return false;
-    *bytes = (uint64_t)count;
-    return true;
-}
-
 int qn__convert(const qn_command *self, int argc, char **argv)
 {
     static char quiet[] = "quiet";
@@ -53,11 +36,8 @@ int qn__convert(const qn_command *self, int argc, char **argv)
     if (args.operands != 2)
         return qn__say_error(QN_EXIT_USAGE, "convert: give IN and OUT: the model, and where to");
     uint64_t shard_bytes;
-    if (!read_size(qn__arg(&args, "shard-size"), &shard_bytes))
-        return qn__say_error(QN_EXIT_USAGE,
-                             "convert: --shard-size %s is no number of bytes; "
-                             "500M and 4G are",
-                             qn__text_quoted(qn__arg(&args, "shard-size")));
+    code = qn__arg_bytes(&args, "shard-size", &shard_bytes);
+    if (code != QN_GO_ON) return code;
     const qn_convert_options options = {.size = sizeof options,
                                         .to = qn__arg(&args, "to"),
                                         .dtype = qn__arg(&args, "dtype"),

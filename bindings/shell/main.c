@@ -26,6 +26,10 @@
         "  quernel convert gpt2 gpt2.bin --dtype bf16")                                            \
     ROW(inspect, "what a model file holds: metadata, tensors, bits per weight; does it run here",  \
         "PATH [--elements N] [--json]", "quernel inspect llama.gguf")                              \
+    ROW(quantize, "a model as a GGUF file in fewer bits",                                          \
+        "IN OUT [--type Q4_K_M|Q8_0|...] [flags]",                                                 \
+        "quernel quantize stories stories-q4.gguf --type Q4_K_M\n"                                 \
+        "  quernel quantize --list")                                                               \
     ROW(eval, "mean loss, perplexity and bits per byte on a text; multiple-choice accuracy",       \
         "--model PATH --text FILE | --choices FILE [flags]",                                       \
         "quernel eval --model model --text held-out.txt\n"                                         \

@@ -217,6 +217,24 @@ int qn__arg_int(const qn_args *args, const char *name, int64_t low, int64_t high
     return QN_GO_ON;
 }
 
+int qn__arg_bytes(const qn_args *args, const char *name, uint64_t *bytes)
+{
+    static const char units[] = "KMGT";
+    const char *text = qn__arg(args, name);
+    char *end;
+    *bytes = 0;
+    if (!text) return QN_GO_ON;
+    double count = *text >= '0' && *text <= '9' ? strtod(text, &end) : 0;
+    const char *unit = count > 0 && *end ? strchr(units, *end) : NULL;
+    if (count > 0 && *end && (!unit || end[1])) count = 0;
+    for (const char *at = units; unit && at <= unit; at++) count *= 1024;
+    if (!(count >= 1 && count < 1e18))
+        return qn__say_error(QN_EXIT_USAGE, "%s: --%s %s is no number of bytes; 500M and 4G are",
+                             args->command->name, name, qn__text_quoted(text));
+    *bytes = (uint64_t)count;
+    return QN_GO_ON;
+}
+
 int qn__arg_float(const qn_args *args, const char *name, double low, double high, double *value)
 {
     const char *text = qn__arg(args, name);

@@ -64,6 +64,8 @@ const char *qn__arg(const qn_args *args, const char *name);
  * QN_GO_ON. */
 int qn__arg_int(const qn_args *args, const char *name, int64_t low, int64_t high, int64_t *value);
 int qn__arg_float(const qn_args *args, const char *name, double low, double high, double *value);
+/* "500M", "4G"; 0 when it was not given. */
+int qn__arg_bytes(const qn_args *args, const char *name, uint64_t *bytes);
 /* The flag must have been given. */
 int qn__arg_need(const qn_args *args, const char *name, const char **value);
 /* The nearest of `words` (ended by NULL), or NULL when none is near. */

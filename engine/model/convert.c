@@ -174,17 +174,19 @@ static const char *name_of(const char *path, char *name, size_t bytes)
     return name;
 }
 
-static qn_status to_gguf(const qn_weight_source *source, const qn_convert_options *options,
-                         const qn_save_options *save, const char *out)
+qn_status qn__convert_to_gguf(const qn_weight_source *source, const char *tokenizer,
+                              uint64_t shard_bytes, const qn_gguf_codec *codec,
+                              const qn_save_options *save, const char *out)
 {
     qn_beside beside;
     char name[128];
-    qn_status status = qn__beside_open(source->file, source->path, options->tokenizer, &beside);
+    qn_status status = qn__beside_open(source->file, source->path, tokenizer, &beside);
     const qn_gguf_extras extras = {.like = beside.like,
                                    .tokenizer = beside.tokenizer,
                                    .chat_template = beside.chat_template,
                                    .name = name_of(source->path, name, sizeof name),
-                                   .shard_bytes = options->shard_bytes};
+                                   .shard_bytes = shard_bytes,
+                                   .codec = codec};
     if (status == QN_OK) status = qn__weights_save_gguf(source, save, &extras, out);
     qn__beside_close(&beside);
     return status;
@@ -232,13 +234,14 @@ static qn_status read_dtype(const char *name, qn_dtype *dtype)
     return qn__fail(QN_BAD_ARGUMENT, "dtype: \"%s\" is not f32, f16 or bf16", name);
 }
 
-static bool same_place(const char *a, const char *b)
+qn_status qn__check_places(const char *in, const char *out)
 {
-    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
-    bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
-    free(real_a);
-    free(real_b);
-    return same;
+    char *real_in = realpath(in, NULL), *real_out = realpath(out, NULL);
+    bool same = real_in && real_out && strcmp(real_in, real_out) == 0;
+    free(real_in);
+    free(real_out);
+    if (!same) return QN_OK;
+    return qn__fail(QN_BAD_ARGUMENT, "%s and %s are the same place: give another", in, out);
 }
 
 static const char *format_of(const qn_convert_options *options, const char *out)
@@ -256,36 +259,47 @@ static qn_status write_format(const qn_weight_source *source, const qn_convert_o
         QN_CHECK(!options->tokenizer, "tokenizer: an llm.c file has no place for a tokenizer");
         return to_llmc(source, save, out);
     }
-    if (strcmp(to, "gguf") == 0) return to_gguf(source, options, save, out);
+    if (strcmp(to, "gguf") == 0)
+        return qn__convert_to_gguf(source, options->tokenizer, options->shard_bytes, NULL, save,
+                                   out);
     if (strcmp(to, "checkpoint") == 0) QN_TRY(to_checkpoint(source, save, out));
     else if (strcmp(to, "hf") == 0) QN_TRY(qn__weights_save_folder(source, save, out));
     else return qn__fail(QN_BAD_ARGUMENT, "to: \"%s\" is not hf, gguf, llmc or checkpoint", to);
     return qn__beside_to_folder(source->file, source->path, options->tokenizer, out);
 }
 
+qn_status qn__convert_source(const qn_model_file *file, const char *in, const char *adapter,
+                             qn_convert_from *from)
+{
+    qn_model_config *config = &from->config;
+    memset(from, 0, sizeof *from);
+    QN_TRY(qn__config_from_file(file, in, config));
+    if (adapter && config->rope_pairs)
+        return qn__fail(QN_UNSUPPORTED,
+                        "%s turns pairs, which adapters in PEFT's layout do not know: convert it "
+                        "without --adapter first",
+                        in);
+    if (adapter) QN_TRY(qn__adapter_open(adapter, config, &from->adapter));
+    from->source = qn__weights_of_file(file, config, in);
+    from->source.adapter = adapter ? &from->adapter : NULL;
+    qn_status status = qn__weights_check(&from->source);
+    if (status != QN_OK) qn__adapter_close(&from->adapter);
+    return status;
+}
+
 static qn_status convert(const qn_model_file *file, const char *in, const char *out,
                          const qn_convert_options *options, const qn_save_options *save)
 {
-    qn_model_config config;
-    qn_adapter adapter = {0};
+    qn_convert_from from;
     const char *to = format_of(options, out);
     QN_CHECK(options->shard_bytes == 0 || strcmp(to, "gguf") == 0,
              "shard_size: only GGUF files are written in shards; give --to gguf");
     if (file->kind == QN_MODEL_FILE_GGUF && strcmp(to, "gguf") == 0 && !options->adapter &&
         !options->tokenizer && save->dtype == QN_DTYPE_COUNT)
         return gguf_to_gguf(file->gguf, options, save, out);
-    QN_TRY(qn__config_from_file(file, in, &config));
-    if (options->adapter && config.rope_pairs)
-        return qn__fail(QN_UNSUPPORTED,
-                        "%s turns pairs, which adapters in PEFT's layout do not know: convert it "
-                        "without --adapter first",
-                        in);
-    if (options->adapter) QN_TRY(qn__adapter_open(options->adapter, &config, &adapter));
-    qn_weight_source source = qn__weights_of_file(file, &config, in);
-    source.adapter = options->adapter ? &adapter : NULL;
-    qn_status status = qn__weights_check(&source);
-    if (status == QN_OK) status = write_format(&source, options, save, to, out);
-    qn__adapter_close(&adapter);
+    QN_TRY(qn__convert_source(file, in, options->adapter, &from));
+    qn_status status = write_format(&from.source, options, save, to, out);
+    qn__adapter_close(&from.adapter);
     return status;
 }
 
@@ -300,8 +314,7 @@ qn_status qn_model_convert(const char *in, const char *out, const qn_convert_opt
              "qn_convert_options.size is %u, this library's is %zu", options->size,
              sizeof *options);
     QN_TRY(read_dtype(options->dtype, &save.dtype));
-    if (same_place(in, out))
-        return qn__fail(QN_BAD_ARGUMENT, "%s and %s are the same place: give another", in, out);
+    QN_TRY(qn__check_places(in, out));
     QN_TRY(qn__model_file_open(in, &file));
     qn_status status = convert(&file, in, out, options, &save);
     qn__model_file_close(&file);

@@ -136,8 +136,18 @@ static bool is_turned(const qn_model_config *c, const qn_weight *weight)
     return qn__arch(c->arch)->in_out && weight->shape.rank == 2 && weight->layer >= 0;
 }
 
+/* Dimensions in the file's order; the rank. */
+static int dims_of(const qn_model_config *saved, const qn_weight *weight, int64_t *ne)
+{
+    const int rank = weight->shape.rank;
+    for (int d = 0; d < rank; d++)
+        ne[d] = weight->shape.dim[is_turned(saved, weight) ? d : rank - 1 - d];
+    return rank;
+}
+
 static qn_status declare(const qn_weight_source *source, const qn_save_options *options,
-                         const qn_model_config *saved, qn_gguf_writer *writer)
+                         const qn_gguf_codec *codec, const qn_model_config *saved,
+                         qn_gguf_writer *writer)
 {
     const char *factors_name;
     float factors[QN_MAX_ROPE_PAIRS];
@@ -149,12 +159,11 @@ static qn_status declare(const qn_weight_source *source, const qn_save_options *
     for (int cursor = 0; qn__weight_next(saved, &cursor, &weight);) {
         char name[128];
         int64_t ne[QN_GGUF_RANK] = {0};
-        int rank = weight.shape.rank;
-        for (int d = 0; d < rank; d++)
-            ne[d] = weight.shape.dim[is_turned(saved, &weight) ? d : rank - 1 - d];
-        QN_TRY(qn__gguf_writer_tensor(writer, qn__weight_gguf(saved, &weight, name, sizeof name),
-                                      qn__ggml_type_of(dtype_of(source, options, &weight)), rank,
-                                      ne));
+        int rank = dims_of(saved, &weight, ne);
+        (void)qn__weight_gguf(saved, &weight, name, sizeof name);
+        qn_dtype dtype =
+            codec ? codec->type(codec->user, name, rank, ne) : dtype_of(source, options, &weight);
+        QN_TRY(qn__gguf_writer_tensor(writer, name, qn__ggml_type_of(dtype), rank, ne));
     }
     return QN_OK;
 }
@@ -166,8 +175,8 @@ static void turn(const float *from, int64_t rows, int64_t cols, float *to)
 }
 
 static qn_status add_weight(const qn_weight_source *source, const qn_save_options *options,
-                            const qn_model_config *saved, const qn_weight *weight,
-                            qn_gguf_writer *writer)
+                            const qn_gguf_codec *codec, const qn_model_config *saved,
+                            const qn_weight *weight, qn_gguf_writer *writer)
 {
     size_t count = (size_t)qn_shape_elements(&weight->shape), bytes = 0;
     bool turned = is_turned(saved, weight);
@@ -180,6 +189,13 @@ static qn_status add_weight(const qn_weight_source *source, const qn_save_option
         out = values + count;
         turn(values, weight->shape.dim[0], weight->shape.dim[1], out);
     }
+    if (status == QN_OK && codec) {
+        int64_t ne[QN_GGUF_RANK] = {0};
+        int rank = dims_of(saved, weight, ne);
+        status = codec->add(codec->user, writer, name, rank, ne, out);
+        free(values);
+        return status;
+    }
     if (status == QN_OK)
         status = qn__weights_narrow(name, out, count, dtype_of(source, options, weight), &bytes);
     if (status == QN_OK) status = qn__gguf_writer_add(writer, name, out, bytes);
@@ -188,7 +204,8 @@ static qn_status add_weight(const qn_weight_source *source, const qn_save_option
 }
 
 static qn_status add_all(const qn_weight_source *source, const qn_save_options *options,
-                         const qn_model_config *saved, qn_gguf_writer *writer)
+                         const qn_gguf_codec *codec, const qn_model_config *saved,
+                         qn_gguf_writer *writer)
 {
     const char *name;
     float factors[QN_MAX_ROPE_PAIRS];
@@ -199,7 +216,7 @@ static qn_status add_all(const qn_weight_source *source, const qn_save_options *
         if (qn__gguf_factors(saved, i, &name, factors))
             QN_TRY(qn__gguf_writer_add(writer, name, factors, bytes));
     for (int cursor = 0; qn__weight_next(saved, &cursor, &weight);) {
-        QN_TRY(add_weight(source, options, saved, &weight, writer));
+        QN_TRY(add_weight(source, options, codec, saved, &weight, writer));
         done += qn_shape_elements(&weight.shape);
         QN_TRY(qn__save_progress(options, done, total));
     }
@@ -244,11 +261,14 @@ static qn_status write_file(const qn_weight_source *source, const qn_save_option
     QN_TRY(qn__gguf_writer_text(writer, "general.architecture", qn__arch(saved.arch)->gguf));
     QN_TRY(qn__gguf_writer_text(writer, "general.type", "model"));
     if (extras->name) QN_TRY(qn__gguf_writer_text(writer, "general.name", extras->name));
-    QN_TRY(qn__gguf_writer_u32(writer, "general.file_type", file_type(source, options, &saved)));
+    const qn_gguf_codec *codec = extras->codec;
+    const uint32_t number = file_type(source, options, &saved);
+    QN_TRY(codec ? codec->head(codec->user, writer)
+                 : qn__gguf_writer_u32(writer, "general.file_type", number));
     QN_TRY(qn__config_to_gguf(&saved, writer));
     QN_TRY(put_tokenizer(extras, &saved, writer));
-    QN_TRY(declare(source, options, &saved, writer));
-    return add_all(source, options, &saved, writer);
+    QN_TRY(declare(source, options, codec, &saved, writer));
+    return add_all(source, options, codec, &saved, writer);
 }
 
 qn_status qn__weights_save_gguf(const qn_weight_source *source, const qn_save_options *options,

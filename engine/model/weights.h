@@ -81,6 +81,18 @@ qn_status qn__weights_save_folder(const qn_weight_source *source, const qn_save_
  */
 qn_status qn__weights_narrow(const char *name, float *values, size_t count, qn_dtype dtype,
                              size_t *bytes) QN_MUST_USE;
+/* Tensors in other types than the options' dtype says, written by other hands. */
+typedef struct qn_gguf_codec {
+    void *user;
+    /* Of a tensor; ne[0] is contiguous. */
+    qn_dtype (*type)(void *user, const char *name, int rank, const int64_t *ne);
+    /* Metadata: general.file_type and what belongs to it. */
+    qn_status (*head)(void *user, qn_gguf_writer *writer);
+    /* Add all of a tensor, whose values are in the order of the file. */
+    qn_status (*add)(void *user, qn_gguf_writer *writer, const char *name, int rank,
+                     const int64_t *ne, const float *values);
+} qn_gguf_codec;
+
 /* What a GGUF file has beside the weights. */
 typedef struct qn_gguf_extras {
     const qn_gguf *like; /* tokenizer metadata comes from here; NULL: from the tokenizer */
@@ -88,6 +100,7 @@ typedef struct qn_gguf_extras {
     const char *chat_template;     /* NULL: none */
     const char *name;              /* general.name; NULL: none */
     uint64_t shard_bytes;          /* 0: one file */
+    const qn_gguf_codec *codec;    /* NULL: none */
 } qn_gguf_extras;
 qn_status qn__weights_save_gguf(const qn_weight_source *source, const qn_save_options *options,
                                 const qn_gguf_extras *extras, const char *path) QN_MUST_USE;

@@ -8,6 +8,7 @@
 #include <quernel/graph.h>
 #include <quernel/log.h>
 #include <quernel/model.h>
+#include <quernel/quantize.h>
 #include <quernel/status.h>
 #include <quernel/tensor.h>
 #include <quernel/text.h>
