@@ -18,6 +18,11 @@ static const qn_flag flags[] = {
      "a folder with tokenizer.json, or a file (default: from the model folder)"},
     {"text", "FILE",
      "the text; it is cut into windows of the model's context, each predicted afresh"},
+    {"perplexity", NULL,
+     "with --text: llama.cpp's protocol: chunks of --context tokens (default: 512), of which the "
+     "second half is scored"},
+    {"kl-against", "PATH",
+     "with --text: as --perplexity, and how far the predictions are from this model's"},
     {"choices", "FILE",
      "instead: multiple-choice questions, llm.c's .bin or lines of JSON {\"ctx\", \"endings\", "
      "\"label\"}"},
@@ -111,6 +116,9 @@ static int check_words(const qn_args *args)
                                             "predict; `quernel eval --help` shows an example");
     if (text && choices)
         return qn__say_error(QN_EXIT_USAGE, "eval: both --text and --choices: choose one");
+    if (!text && (qn__arg(args, "perplexity") || qn__arg(args, "kl-against")))
+        return qn__say_error(QN_EXIT_USAGE,
+                             "eval: --perplexity and --kl-against go with --text FILE");
     if (text && (qn__arg(args, "write") || qn__arg(args, "each")))
         return qn__say_error(QN_EXIT_USAGE, "eval: --write and --each go with --choices");
     if (access(text ? text : choices, R_OK) != 0)
@@ -135,6 +143,8 @@ static int open_and_run(const qn_args *args, int batch)
     if (code == QN_GO_ON && !qn__arg(args, "write"))
         code = qn__open_device(qn__arg(args, "device"), false, &device);
     else if (code == QN_GO_ON) code = QN_EXIT_OK;
+    if (code == QN_GO_ON && (qn__arg(args, "perplexity") || qn__arg(args, "kl-against")))
+        code = qn__perplexity(args, tokenizer, device);
     if (code == QN_GO_ON) code = qn__open_model(args, device, model_path, &model);
     if (code == QN_GO_ON && tokenizer) code = qn__check_vocab(tokenizer, model);
     if (code == QN_GO_ON && choices)

@@ -31,7 +31,7 @@
         "quernel quantize stories stories-q4.gguf --type Q4_K_M\n"                                 \
         "  quernel quantize --list")                                                               \
     ROW(eval, "mean loss, perplexity and bits per byte on a text; multiple-choice accuracy",       \
-        "--model PATH --text FILE | --choices FILE [flags]",                                       \
+        "--model PATH --text FILE [--perplexity] [--kl-against PATH] | --choices FILE [flags]",    \
         "quernel eval --model model --text held-out.txt\n"                                         \
         "  quernel eval --model model --choices hellaswag_val.bin")                                \
     ROW(report, "the pages of a run: report.html and loss.svg, from what lies in its folder",      \

@@ -154,6 +154,10 @@ int qn__choices_open(const qn_args *args, const qn_tokenizer *tokenizer, qn_choi
 int qn__choices_answer(const qn_args *args, qn_model *model, const qn_choices *choices, int batch,
                        const char *device);
 
+/* ---- eval --perplexity, --kl-against (perplexity.c) ---- */
+
+int qn__perplexity(const qn_args *args, const qn_tokenizer *tokenizer, qn_device *device);
+
 /* ---- opening things ---- */
 
 int qn__open_device(const char *selector, bool profile, qn_device **device);

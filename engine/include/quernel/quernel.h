@@ -5,6 +5,7 @@
 #include <quernel/bench.h>
 #include <quernel/choices.h>
 #include <quernel/device.h>
+#include <quernel/evaluate.h>
 #include <quernel/graph.h>
 #include <quernel/log.h>
 #include <quernel/model.h>
