@@ -1,5 +1,6 @@
-"""`quernel eval --perplexity` and `--kl-against` beside figures worked out in numpy from llama.cpp's
-logits of the same chunks, keys and values in f32. Without llama-cpp-python it says so and passes.
+"""`quernel eval --perplexity` and `--kl-against` beside figures worked out in numpy from the logits
+that llama.cpp has for the same chunks, keys and values in f32. Without llama-cpp-python it says so
+and passes.
 
     python3 tests/interop/perplexity_llama.py BUILD_FOLDER DATA_FOLDER
 """
