@@ -7,19 +7,6 @@
 #define QN_W 4
 #include "embedding.clh"
 
-#define QN_GROUP 64
-
-/* The bits of the rows from + 0 .. 63 below `to` that have this id. All items come here. */
-inline void qn_same_ids(__local uint *mask, __global const int *ids, int id, ulong from, ulong to)
-{
-    const uint item = (uint)get_local_id(0);
-    barrier(CLK_LOCAL_MEM_FENCE); /* what was there has been read */
-    if (item < 2) mask[item] = 0;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (from + item < to && ids[from + item] == id) atomic_or(&mask[item / 32], 1u << item % 32);
-    barrier(CLK_LOCAL_MEM_FENCE);
-}
-
 __kernel __attribute__((reqd_work_group_size(QN_GROUP, 1, 1))) void
 embedding_bwd_tile(QN_OUT(float, dtable), QN_IN(QN_ELEM_Y, dy), QN_IN(int, ids), const ulong cols,
                    const int vocabulary, const ulong rows)

@@ -84,7 +84,7 @@ inline void qn_multiply(qn_frag_c *acc, __local const ushort *a, __local const u
 
 __kernel QN_UNIT_KERNEL __attribute__((reqd_work_group_size(QN_ITEMS, 1, 1))) void
 matmul_matrix(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(ushort, a), QN_IN(ushort, b),
-              QN_IN(float, bias), QN_IN(float, c), const int rows, const int cols,
+              QN_IN(float, bias), QN_IN(float, c), QN_ONTO_ARGS const int rows, const int cols,
               const int k_total, const ulong a_row, const ulong a_col, const ulong b_row,
               const ulong b_col, const ulong a_batch, const ulong b_batch, const ulong y_batch)
 {
@@ -134,8 +134,9 @@ matmul_matrix(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(ushort, a), QN
     {
         const int m = m_unit + f / QN_NF * QN_FM + qn_c_row(i);
         const int n = n_unit + f % QN_NF * QN_FN + qn_c_col(i);
+        const ulong at = line0 + (ulong)m * cols + n;
         if (m < m_left && n < n_left)
-            qn_finish_element(QN_C(acc[f], i), QN_AT(y), QN_AT(pre), QN_AT(bias), n0 + n,
-                              line0 + (ulong)m * cols + n);
+            qn_finish_element(QN_ADD_ONTO(QN_ONTO_ELEMENT, at, QN_C(acc[f], i)), QN_AT(y),
+                              QN_AT(pre), QN_AT(bias), n0 + n, at);
     }
 }

@@ -13,6 +13,7 @@
  * Tuning:  QN_TM, QN_TN 64 or 128, QN_RM, QN_RN 4 or 8, QN_DEPTH 8 or 16 */
 #define QN_W 4
 #include "activation.clh"
+#include "matmul_onto.clh"
 
 #ifndef QN_TM
 #define QN_TM 64
@@ -113,6 +114,8 @@ inline int qn_column(const int g)
     return (QN_ITEM % (QN_TN / QN_RN) + g * (QN_TN / QN_RN)) * 4;
 }
 
+#define QN_ONTO_PART(p) QN_LOAD(p, count)
+
 /* As qn_finish_element of matmul_finish.clh, four columns from n on, `count` of which are there. */
 inline void qn_finish(float4 sum, __global QN_ELEM_Y *y, __global QN_ELEM_Y *pre,
                       __global const float *bias, const int n, const int count)
@@ -131,9 +134,9 @@ inline void qn_finish(float4 sum, __global QN_ELEM_Y *y, __global QN_ELEM_Y *pre
 
 __kernel __attribute__((reqd_work_group_size(QN_ITEMS, 1, 1))) void
 matmul_tile(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(QN_ELEM, a), QN_IN(QN_ELEM, b),
-            QN_IN(float, bias), QN_IN(float, c), const int rows, const int cols, const int k_total,
-            const ulong a_row, const ulong a_col, const ulong b_row, const ulong b_col,
-            const ulong a_batch, const ulong b_batch, const ulong y_batch)
+            QN_IN(float, bias), QN_IN(float, c), QN_ONTO_ARGS const int rows, const int cols,
+            const int k_total, const ulong a_row, const ulong a_col, const ulong b_row,
+            const ulong b_col, const ulong a_batch, const ulong b_batch, const ulong y_batch)
 {
     __local float4 tile_a[2][QN_SPACE(QN_TM)], tile_b[2][QN_SPACE(QN_TN)];
     const int m0 = (int)get_group_id(1) * QN_TM, n0 = (int)get_group_id(0) * QN_TN;
@@ -185,6 +188,7 @@ matmul_tile(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(QN_ELEM, a), QN_
         const int m = qn_row(i / QN_BQ), n = n0 + qn_column(i % QN_BQ), count = min(4, cols - n);
         const ulong line = line0 + (ulong)m * cols;
         if (m0 + m < rows && count > 0)
-            qn_finish(acc[i], QN_AT(y) + line, QN_AT(pre) + line, QN_AT(bias), n, count);
+            qn_finish(QN_ADD_ONTO(QN_ONTO_PART, line + n, acc[i]), QN_AT(y) + line,
+                      QN_AT(pre) + line, QN_AT(bias), n, count);
     }
 }

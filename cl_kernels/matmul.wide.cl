@@ -11,12 +11,13 @@
  *          QN_FLIP    0: y(i, lane) = y[i * y_step + lane]   1: y[lane * y_step + i]
  *          QN_PACKED 1: V holds panels from matmul_pack, which are float
  *          QN_FROM_C 0, 1, or 2: c is large; QN_BIAS 0/1, QN_PRE 0/1
- *          QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5 tanh
+ *          QN_ACT 0 none 1 gelu 2 gelu_erf 3 silu 4 relu 5 tanh; QN_ONTO as in matmul_onto.clh
  * Tuning:  QN_NV 1 or 2 vectors a tile row; QN_KC elements of k between visits to y;
  *          QN_FETCH_AHEAD 0/1 ask for rows of V before they are needed (V not packed);
  *          QN_STREAM 0/1 write y past the caches: it is large and not read soon */
 #define QN_W 16
 #include "activation.clh"
+#include "matmul_onto.clh"
 #include "tile.clh"
 
 #ifndef QN_PACKED
@@ -51,7 +52,7 @@
 #define QN_ELEM_V QN_ELEM
 #define QN_LOADV(p) QN_LOADE(p, 16)
 #endif
-#if QN_Y != 0
+#if QN_Y != 0 || QN_ONTO
 #define QN_VISITS 1 /* sums cannot wait in y */
 #else
 #define QN_VISITS 0
@@ -60,7 +61,7 @@
 typedef struct {
     __global const QN_ELEM *s;
     __global const QN_ELEM_V *v;
-    __global const float *bias, *c;
+    __global const float *bias, *c, *onto[QN_ONTO + 1];
     __global QN_ELEM_Y *y, *pre;
     ulong s_step, v_row, y_step;
     int k_total, rows, lane, lanes; /* first lane of this panel; lanes in all */
@@ -134,9 +135,10 @@ inline void qn_fetch_ahead(const qn_product *p, const int k_next, const int done
 /* Grid: (panels, blocks of block_rows rows, batch). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_wide(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(QN_ELEM, s), QN_IN(QN_ELEM_V, v),
-            QN_IN(float, bias), QN_IN(float, c), const int rows, const int lanes, const int k_total,
-            const ulong s_step, const ulong v_row, const ulong panel, const ulong y_step,
-            const int block_rows, const ulong s_batch, const ulong v_batch, const ulong y_batch)
+            QN_IN(float, bias), QN_IN(float, c), QN_ONTO_ARGS const int rows, const int lanes,
+            const int k_total, const ulong s_step, const ulong v_row, const ulong panel,
+            const ulong y_step, const int block_rows, const ulong s_batch, const ulong v_batch,
+            const ulong y_batch)
 {
     const ulong q = get_group_id(0), batch = get_group_id(2);
     const int from = (int)get_group_id(1) * block_rows;
@@ -148,6 +150,15 @@ matmul_wide(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(QN_ELEM, s), QN_
     p.pre = QN_AT(pre) + batch * y_batch;
     p.c = QN_AT(c) + batch * y_batch;
     p.bias = QN_AT(bias);
+#if QN_ONTO > 0
+    p.onto[0] = QN_AT(onto) + batch * y_batch;
+#endif
+#if QN_ONTO > 1
+    p.onto[1] = QN_AT(onto2) + batch * y_batch;
+#endif
+#if QN_ONTO > 2
+    p.onto[2] = QN_AT(onto3) + batch * y_batch;
+#endif
     p.s_step = s_step;
     p.v_row = v_row;
     p.y_step = y_step;

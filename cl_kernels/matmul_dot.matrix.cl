@@ -10,11 +10,12 @@
  * Meaning: QN_S_BY_K  0: s(i, k) = s[i * s_step + k]   1: pairs from matmul_pairs, s[(k/2) * s_step
  *                        + i] as words
  *          QN_TURN    0: v(k, lane) = v[k * v_step + lane]   1: v[lane * v_step + k]
- *          QN_FROM_C, QN_BIAS, QN_PRE 0/1, QN_ACT as in matmul.wide.cl
+ *          QN_FROM_C, QN_BIAS, QN_PRE 0/1, QN_ACT, QN_ONTO as in matmul.wide.cl
  * Tuning:  QN_NV vectors a tile row, 2 or 4; QN_KC elements of k a stretch, even; QN_KEPT rows
  * whose sums fit between stretches; QN_STREAM 0/1 write y past the caches */
 #define QN_W 16
 #include "activation.clh"
+#include "matmul_onto.clh"
 #include "tile.clh"
 
 #ifndef QN_NV
@@ -48,7 +49,7 @@ typedef uint qn_words __attribute__((ext_vector_type(16), aligned(2)));
 typedef struct {
     __global const ushort *s;
     __global const uint *pairs;
-    __global const float *bias, *c;
+    __global const float *bias, *c, *onto[QN_ONTO + 1];
     __global QN_ELEM_Y *y, *pre;
     __local uint *panel;
     __local float *sums;
@@ -134,9 +135,9 @@ inline void qn_fetch_ahead(const qn_product *p, __global const ushort *v, const 
 /* Grid: (panels, blocks of block_rows rows, batch). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 matmul_dot(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(ushort, s), QN_IN(ushort, v),
-           QN_IN(float, bias), QN_IN(float, c), const int rows, const int lanes, const int k_total,
-           const ulong s_step, const ulong v_step, const ulong y_step, const int block_rows,
-           const ulong s_batch, const ulong v_batch, const ulong y_batch)
+           QN_IN(float, bias), QN_IN(float, c), QN_ONTO_ARGS const int rows, const int lanes,
+           const int k_total, const ulong s_step, const ulong v_step, const ulong y_step,
+           const int block_rows, const ulong s_batch, const ulong v_batch, const ulong y_batch)
 {
     __local uint panel[QN_KC / 2 * QN_PANEL_LANES];
     __local float sums[QN_KEPT * QN_PANEL_LANES];
@@ -151,6 +152,15 @@ matmul_dot(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(ushort, s), QN_IN
     p.pre = QN_AT(pre) + batch * y_batch;
     p.c = QN_AT(c) + batch * y_batch;
     p.bias = QN_AT(bias);
+#if QN_ONTO > 0
+    p.onto[0] = QN_AT(onto) + batch * y_batch;
+#endif
+#if QN_ONTO > 1
+    p.onto[1] = QN_AT(onto2) + batch * y_batch;
+#endif
+#if QN_ONTO > 2
+    p.onto[2] = QN_AT(onto3) + batch * y_batch;
+#endif
     p.panel = panel;
     p.sums = sums;
     p.s_step = s_step;

@@ -123,6 +123,7 @@ static void share_storage(qn_graph *graph, int id, int with)
     graph->tensors[id]->root = graph->tensors[with]->root;
     graph->tensors[id]->offset = graph->tensors[with]->offset;
     graph->tensors[id]->store = graph->tensors[with]->store;
+    graph->tensors[id]->copy = graph->tensors[with]->copy;
 }
 
 /* A product with an activation is built as two ops, which are differentiated; the fusing pass joins
@@ -330,6 +331,13 @@ static qn_tensor *from_store(qn_graph *graph, const char *name, bool weight, boo
 qn_tensor *qn_graph_input(qn_graph *graph, const char *name)
 {
     return from_store(graph, name, false, false);
+}
+
+qn_tensor *qn__graph_copy(qn_graph *graph, const char *name, int copy)
+{
+    qn_tensor *tensor = from_store(graph, name, false, false);
+    if (tensor) tensor->copy = copy;
+    return tensor;
 }
 
 qn_tensor *qn_graph_weight(qn_graph *graph, const char *name)

@@ -19,7 +19,8 @@ struct qn_tensor {
                  place) */
     uint64_t offset; /* bytes from where that storage begins: a view of some rows */
     int store;       /* of the root: index in the store, or -1: lives in the step arena */
-    bool rows;       /* input whose first dimension is the run-time one */
+    int copy;  /* of a stored tensor whose group has copies: that many after the current one */
+    bool rows; /* input whose first dimension is the run-time one */
     bool wants_grad; /* a weight, or computed from one */
     int grad;        /* id of its gradient; -1 */
     int carry; /* id of a stored f32 sum that its gradient is added to; -1: starts from nothing */

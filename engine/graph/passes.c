@@ -1,5 +1,6 @@
 /* Passes over a plan's copy of the nodes: what leads nowhere is dropped; bias and activation join
- * the matrix product before them, with the same bits. */
+ * the matrix product before them, and so does an older sum that the product is added to, with the
+ * same bits. */
 #include "graph/graph.h"
 
 #include <stdlib.h>
@@ -111,6 +112,105 @@ static void fuse_act(qn_graph *graph, qn_node *nodes, int count, int at, const i
     }
 }
 
+/* ---- sums onto stored ones ---- */
+
+typedef struct meeting {
+    const qn_graph *graph;
+    int tensor; /* looked for: itself, */
+    int store;  /* or whatever lies in this stored tensor */
+    int found;
+} meeting;
+
+static void meet(void *user, int tensor, bool write)
+{
+    meeting *m = user;
+    (void)write;
+    m->found +=
+        tensor == m->tensor || (m->store >= 0 && m->graph->tensors[tensor]->store == m->store);
+}
+
+/* The one node that uses tensor `id`, made by node `at`, when it is an add of it to a stored tensor
+ * of its shape that nobody touches in between; -1. */
+static int adds_onto(const qn_graph *graph, const qn_node *nodes, int count, int at, int id)
+{
+    meeting use = {.graph = graph, .tensor = id, .store = -1};
+    int next = -1;
+    for (int i = at + 1; i < count; i++) {
+        if (nodes[i].dead) continue;
+        int before = use.found;
+        qn__node_each(&nodes[i], meet, &use);
+        if (use.found > before && next < 0) next = i;
+    }
+    if (next < 0 || use.found != 1 || nodes[next].op != QN_OP_ADD || nodes[next].backward)
+        return -1;
+    if (nodes[next].in[1] != id) return -1;
+    const qn_tensor *older = graph->tensors[nodes[next].in[0]], *sum = graph->tensors[id];
+    if (older->store < 0 || older->offset != 0 || sum->desc.dtype != QN_F32 ||
+        older->desc.dtype != QN_F32 || !qn_shape_equal(&older->desc.shape, &sum->desc.shape))
+        return -1;
+    meeting between = {.graph = graph, .tensor = -1, .store = older->store};
+    for (int i = at + 1; i < next; i++)
+        if (!nodes[i].dead) qn__node_each(&nodes[i], meet, &between);
+    return between.found ? -1 : next;
+}
+
+/* Storage that is its own, or that a product of the same chain before it began. */
+static bool chain_storage(const qn_graph *graph, const qn_node *product, int id)
+{
+    enum { C = 3 };
+    if (graph->tensors[id]->store >= 0) return false;
+    return graph->tensors[id]->root == id ||
+           (product->in[C] >= 0 &&
+            graph->tensors[product->in[C]]->root == graph->tensors[id]->root);
+}
+
+/* matmul, add to a stored sum, up to three times -> matmul with onto. */
+static void fuse_onto(qn_graph *graph, qn_node *nodes, int count, int at)
+{
+    enum { BIAS = 2, ONTO = 4, LAST = 6, ACT = 2 };
+    qn_node *product = &nodes[at];
+    qn_call call;
+    if (product->in[BIAS] >= 0 || product->out[1] >= 0 || product->attr[ACT].i != 0 ||
+        product->in[ONTO] >= 0)
+        return;
+    qn__node_call(graph, product, &call);
+    if (!qn__product_joins(&call)) return;
+    for (int slot = ONTO; slot <= LAST; slot++) {
+        if (!chain_storage(graph, product, product->out[0])) return;
+        int next = adds_onto(graph, nodes, count, at, product->out[0]);
+        if (next < 0) return;
+        product->in[slot] = nodes[next].in[0];
+        product->out[0] = nodes[next].out[0];
+        nodes[next].dead = true;
+    }
+}
+
+/* A table's gradient, add to a stored sum of such gradients -> only the rows that have one, in its
+ * place. These sums begin with 0, so that none is -0 and adding 0 to the others changes nothing. */
+static void fuse_rows(qn_graph *graph, qn_node *nodes, int count, int at)
+{
+    enum { TABLE, IDS };
+    qn_node *node = &nodes[at];
+    int part = node->din[TABLE];
+    if (part < 0 || node->dout[0] < 0 || !own_storage(graph, part)) return;
+    int next = adds_onto(graph, nodes, count, at, part);
+    if (next < 0 || !nodes[next].in_backward) return;
+    const qn_tensor *sum = graph->tensors[nodes[next].in[0]];
+    qn_tensor *out = graph->tensors[nodes[next].out[0]];
+    bool there = out->store == sum->store && out->copy == sum->copy;
+    if (!there && !own_storage(graph, out->id)) return;
+    out->root = sum->root;
+    out->store = sum->store;
+    out->copy = sum->copy;
+    qn_node rows = nodes[next];
+    rows.op = QN_OP_ADD_ROWS;
+    memset(rows.attr, 0, sizeof rows.attr);
+    rows.in[1] = node->dout[0];
+    rows.in[2] = node->in[IDS];
+    *node = rows;
+    nodes[next].dead = true;
+}
+
 void qn__pass_fuse(qn_graph *graph, qn_node *nodes, int count)
 {
     use_count uses = {.graph = graph,
@@ -120,9 +220,12 @@ void qn__pass_fuse(qn_graph *graph, qn_node *nodes, int count)
         if (!nodes[i].dead && nodes[i].op != QN_RESHAPE)
             qn__node_each(&nodes[i], count_read, &uses);
     for (int i = 0; i < count; i++) {
-        if (nodes[i].dead || nodes[i].op != QN_OP_MATMUL) continue;
+        if (nodes[i].dead) continue;
+        if (nodes[i].op == QN_OP_EMBEDDING && nodes[i].backward) fuse_rows(graph, nodes, count, i);
+        if (nodes[i].op != QN_OP_MATMUL) continue;
         fuse_bias(graph, nodes, count, i, uses.reads);
         fuse_act(graph, nodes, count, i, uses.reads);
+        fuse_onto(graph, nodes, count, i);
     }
     free(uses.reads);
 }

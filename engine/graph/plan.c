@@ -283,7 +283,7 @@ static qn_operand locate(const qn_plan *plan, int id, int slot)
     qn_operand operand = {.there = true, .desc = plan->descs[id]};
     if (tensor->store >= 0) {
         const qn_store_tensor *stored = &plan->store->tensors[tensor->store];
-        operand.buffer = qn__store_buffer(plan->store, stored);
+        operand.buffer = qn__store_buffer_at(plan->store, stored, tensor->copy);
         operand.offset = stored->offset + tensor->offset;
     } else if (plan->places[tensor->root].used) {
         const qn_place *place = &plan->places[tensor->root];

@@ -291,10 +291,16 @@ qn_status qn__store_merge(qn_store *store, const char *group, int into, int from
     return QN_OK;
 }
 
-qn_buffer *qn__store_buffer(const qn_store *store, const qn_store_tensor *tensor)
+qn_buffer *qn__store_buffer_at(const qn_store *store, const qn_store_tensor *tensor, int copy)
 {
     const qn_store_group *group = &store->groups[tensor->group];
-    return group->arenas[group->current].buffer[tensor->arena];
+    if (group->current + copy >= group->copies) return NULL;
+    return group->arenas[group->current + copy].buffer[tensor->arena];
+}
+
+qn_buffer *qn__store_buffer(const qn_store *store, const qn_store_tensor *tensor)
+{
+    return qn__store_buffer_at(store, tensor, 0);
 }
 
 qn_status qn__store_share(qn_store *store)

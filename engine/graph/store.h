@@ -66,6 +66,9 @@ bool qn__plan_orders(const qn_plan *plan, json_t *orders);
 /* What is built from now on belongs to this transformer block, from 1; 0: to none. */
 void qn__graph_begin_block(qn_graph *graph, int block);
 qn_store *qn__graph_store(const qn_graph *graph);
+/* A stored tensor as it is `copy` copies after the one that is current when the plan runs; NULL on
+ * failure, which the graph notes. */
+qn_tensor *qn__graph_copy(qn_graph *graph, const char *name, int copy);
 /* Index of a tensor; -1 when there is none. */
 int qn__store_index(const qn_store *store, const char *name);
 /* How many copies of a group's tensors to keep; before allocation. */
@@ -91,6 +94,8 @@ uint64_t qn__store_bytes(const qn_store *store);
 qn_status qn__arenas_place(qn_arenas *arenas, uint64_t bytes, uint64_t limit, int *arena,
                            uint64_t *offset) QN_MUST_USE;
 qn_buffer *qn__store_buffer(const qn_store *store, const qn_store_tensor *tensor);
+/* The same `copy` copies on; NULL where there are no so many. */
+qn_buffer *qn__store_buffer_at(const qn_store *store, const qn_store_tensor *tensor, int copy);
 /* Make step and scratch memory as large as asked by all plans so far. */
 qn_status qn__store_share(qn_store *store) QN_MUST_USE;
 /* A whole tensor of f32, f16 or bf16 from or to `count` floats: rounded to nearest, or exact. */

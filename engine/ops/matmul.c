@@ -31,6 +31,20 @@ product qn__product(const qn_call *call)
     return p;
 }
 
+static qn_status check_onto(const qn_call *call, const qn_shape *y, qn_dtype type)
+{
+    for (int i = ONTO; i <= ONTO_LAST; i++) {
+        if (!call->in[i].there) continue;
+        QN_CHECK(i == ONTO || call->in[i - 1].there, "matmul: onto%d without the one before it",
+                 i - ONTO + 1);
+        QN_CHECK(qn_shape_equal(&call->in[i].desc.shape, y) && type == QN_F32,
+                 "matmul: onto must be as y, and y f32");
+        QN_CHECK(!call->in[BIAS].there && !call->out[PRE].there && call->attr[ACT].i == 0,
+                 "matmul: onto takes a product without bias, pre and act");
+    }
+    return QN_OK;
+}
+
 static qn_status shape(qn_call *call)
 {
     QN_TRY(qn__check_elements(call, 1u << A | 1u << B));
@@ -53,6 +67,7 @@ static qn_status shape(qn_call *call)
              "matmul: input c does not have the shape of the product, [.., %lld, %lld]",
              (long long)m, (long long)n);
     qn_dtype type = qn__out_type(call, OUT, A);
+    QN_TRY(check_onto(call, &y, type));
     qn__out_shape(call, Y, type, &y);
     if (call->out[PRE].there) qn__out_shape(call, PRE, type, &y);
     return QN_OK;
@@ -68,9 +83,8 @@ static void cost(const qn_call *call, qn_cost *cost)
 /* 0: no c; 1: there is one; 2: it is larger than a CPU's caches. */
 static int from_c(const qn_call *call)
 {
-    const int64_t large = 2 << 20;
     if (!call->in[C].there) return 0;
-    return call->caps->type == QN_CPU && qn__elements(&call->in[C]) * 4 >= large ? 2 : 1;
+    return call->caps->type == QN_CPU && qn__elements(&call->in[C]) * 4 >= QN_LARGE_BYTES ? 2 : 1;
 }
 
 void qn__product_epilogue(const qn_call *call, char *text, size_t bytes)
@@ -80,7 +94,10 @@ void qn__product_epilogue(const qn_call *call, char *text, size_t bytes)
                  call->in[BIAS].there, call->out[PRE].there, (int)call->attr[ACT].i);
     qn_dtype y = call->out[Y].desc.dtype;
     if (y != call->in[A].desc.dtype)
-        snprintf(text + used, bytes - (size_t)used, " -DQN_Y=%d", (int)y);
+        used += snprintf(text + used, bytes - (size_t)used, " -DQN_Y=%d", (int)y);
+    int onto = 0;
+    while (onto <= ONTO_LAST - ONTO && call->in[ONTO + onto].there) onto++;
+    if (onto) snprintf(text + used, bytes - (size_t)used, " -DQN_ONTO=%d", onto);
 }
 
 void qn__product_tensors(qn_exec *exec, const qn_call *call, const qn_operand *s,
@@ -94,6 +111,8 @@ void qn__product_tensors(qn_exec *exec, const qn_call *call, const qn_operand *s
     else qn__exec_scratch(exec, call, 0);
     qn__exec_tensor(exec, &call->in[BIAS]);
     qn__exec_tensor(exec, &call->in[C]);
+    for (int i = ONTO; i <= ONTO_LAST; i++)
+        if (call->in[i].there) qn__exec_tensor(exec, &call->in[i]);
 }
 
 /* ---- plain and tile ---- */
@@ -191,7 +210,7 @@ qn_status qn__product_in_parts(qn_exec *exec, const qn_call *call, qn_product_la
         *(p.batch == 1 ? &q.m : &q.batch) = count;
         move(&part.in[A], at * (p.batch == 1 ? p.a_row : p.a_batch));
         move(&part.in[B], at * (p.batch == 1 ? 0 : p.b_batch));
-        move(&part.in[C], at * y);
+        for (int i = C; i <= ONTO_LAST; i++) move(&part.in[i], at * y);
         move(&part.out[Y], at * y);
         move(&part.out[PRE], at * y);
         QN_TRY(one(exec, &part, &q));
@@ -337,8 +356,7 @@ static int64_t block_rows(const qn_call *call, const product *p, const wide_plan
  * second-level cache, spare the read that an ordinary store makes first. */
 static bool streams(const product *p, const wide_plan *w, int depth)
 {
-    const int64_t large = 2 << 20;
-    return !w->flip && w->s_by_k && p->k <= depth && p->m * p->n * 4 >= large;
+    return !w->flip && w->s_by_k && p->k <= depth && p->m * p->n * 4 >= QN_LARGE_BYTES;
 }
 
 static const char *refuse_wide_setting(const qn_call *call, int setting)
@@ -370,7 +388,7 @@ static qn_status fwd_wide(qn_exec *exec, const qn_call *call)
         "-DQN_NV=%d -DQN_S_BY_K=%d -DQN_FLIP=%d -DQN_TURN=0 -DQN_KC=%d -DQN_FETCH_AHEAD=%d "
         "-DQN_STREAM=%d -DQN_PACKED=%d %s",
         w.vectors, w.s_by_k, w.flip, depth, !w.pack && !wide_knob(call, STILL, 0),
-        !call->in[C].there && streams(&p, &w, depth), w.pack, options);
+        !call->in[C].there && !call->in[ONTO].there && streams(&p, &w, depth), w.pack, options);
     const qn_operand *s = w.flip ? &call->in[B] : &call->in[A],
                      *v = w.flip ? &call->in[A] : &call->in[B];
     qn__product_tensors(exec, call, s, w.pack ? NULL : v);
@@ -437,7 +455,8 @@ static const char *refuse_clblast(const qn_call *call)
     if (call->in[A].desc.dtype != QN_F32) return "it multiplies f32 only";
     const char *why = qn__clblast_refuse();
     if (why) return why;
-    if (call->in[BIAS].there || call->in[C].there || call->out[PRE].there || call->attr[ACT].i)
+    if (call->in[BIAS].there || call->in[C].there || call->in[ONTO].there || call->out[PRE].there ||
+        call->attr[ACT].i)
         return "it has no epilogue";
     if (qn__product(call).k == 0) return "k is 0";
     return NULL;
@@ -454,6 +473,12 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
     case QN_CLBLAST: return fwd_clblast(exec, call);
     default: return fwd_plain(exec, call);
     }
+}
+
+bool qn__product_joins(const qn_call *call)
+{
+    bool waits = call->caps->type == QN_CPU && call->in[A].desc.dtype == QN_F32;
+    return !waits || qn__product(call).k <= DEPTH;
 }
 
 /* ---- gradient: products again ---- */
@@ -554,7 +579,7 @@ const qn_op qn__op_matmul = {
     .fwd = fwd,
     .grad = grad,
     .bwd_reads_in = 1u << A | 1u << B,
-    .fwd_in_place = 1u << C,
+    .fwd_in_place = 1u << C | 1u << ONTO | 1u << (ONTO + 1) | 1u << ONTO_LAST,
     .variants = (const qn_variant[]){{"matrix", QN_MATRIX, QN_MMA, qn__product_refuse_matrix,
                                       qn__product_scratch_matrix},
                                      {.name = "matrix_gpu",

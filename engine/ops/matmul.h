@@ -5,9 +5,11 @@
 #include "base/checked.h"
 #include "ops/exec.h"
 
-enum { A, B, BIAS, C };
+enum { A, B, BIAS, C, ONTO, ONTO_LAST = ONTO + 2 };
 enum { Y, PRE };
 enum { TRANS_A, TRANS_B, ACT, OUT };
+/* Larger than the caches of a CPU's core: not read again soon, or slow to arrive. */
+enum { QN_LARGE_BYTES = 2 << 20 };
 
 /* The product with transpositions resolved to strides, all in elements. */
 typedef struct product {

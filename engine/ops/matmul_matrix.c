@@ -66,9 +66,8 @@ static int64_t block_rows(const qn_call *call, const product *p, int64_t panels)
 /* A weight's gradient is written once and read after the backward pass: see fwd_wide. */
 static bool streams(const qn_call *call, const product *p)
 {
-    const int64_t large = 2 << 20;
-    return call->out[Y].desc.dtype == QN_F32 && !call->in[C].there && p->a_col != 1 &&
-           p->m * p->n * 4 >= large;
+    return call->out[Y].desc.dtype == QN_F32 && !call->in[C].there && !call->in[ONTO].there &&
+           p->a_col != 1 && p->m * p->n * 4 >= QN_LARGE_BYTES;
 }
 
 qn_status qn__product_fwd_matrix(qn_exec *exec, const qn_call *call)

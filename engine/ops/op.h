@@ -178,6 +178,10 @@ qn_cost qn__call_cost(const qn_call *call);
  * not measured. */
 double qn__call_peak(const qn_call *call);
 
+/* Whether a matmul does well to add its sum onto older ones itself: not where its sums wait in y
+ * between stretches of k, and it would give that up. Pure. */
+bool qn__product_joins(const qn_call *call);
+
 /* ---- for writing ops ---- */
 
 /* Shape rules: outputs like an input. */

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "graph/graph.h"
 #include "train/head.h"
+#include "train/leaves.h"
 #include "train/offload.h"
 
 #include <math.h>
@@ -24,18 +25,16 @@ static qn_status declare(qn_training *t)
     qn_weight weight;
     qn_shape rows = {.rank = 1, .dim = {t->rows}}, eight = {.rank = 1, .dim = {8}};
     char name[128];
-    int copies = 1;
-    if (!t->chain)
-        while ((INT64_C(1) << copies) <= t->leaves) copies++; /* 1 + floor(log2(leaves)) */
     QN_TRY(qn__weights_declare(store, &t->config, t->matrices));
     QN_TRY(qn__lora_declare(store, &t->config, &t->lora));
     QN_TRY(qn__copies_declare(store, &t->config, &t->lora, t->type));
     for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight);) {
         qn_shape parts = {.rank = 1, .dim = {(qn_shape_elements(&weight.shape) + 4095) / 4096}};
-        QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad", weight.name), QN_F32,
+        const char *group = weight.shape.rank == 2 ? QN_GRAD : QN_GRAD_VECTORS;
+        QN_TRY(qn_store_add(store, group, prefixed(name, sizeof name, "grad", weight.name), QN_F32,
                             &weight.shape));
         if (weight.role == QN_TOKENS && t->config.tied)
-            QN_TRY(qn_store_add(store, "grad", prefixed(name, sizeof name, "grad2", weight.name),
+            QN_TRY(qn_store_add(store, group, prefixed(name, sizeof name, "grad2", weight.name),
                                 QN_F32, &weight.shape));
         QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "m", weight.name),
                             t->moments, &weight.shape));
@@ -44,7 +43,7 @@ static qn_status declare(qn_training *t)
         QN_TRY(qn_store_add(store, "norm", prefixed(name, sizeof name, "norm", weight.name), QN_F32,
                             &parts));
     }
-    QN_TRY(qn__store_set_copies(store, "grad", copies));
+    QN_TRY(qn__leaves_declare(t));
     if (t->offload) QN_TRY(qn__store_set_host(store, "moments"));
     QN_TRY(qn_store_add(store, "leaf", "train.targets", QN_I32, &rows));
     QN_TRY(qn_store_add(store, "leaf", "train.seed", QN_F32, &rows));
@@ -104,29 +103,36 @@ static qn_status plan(const qn_training *t, qn_graph *graph, qn_plan **made)
 
 static const char *const sum_names[] = {"grad", "grad2"}; /* of a weight's first use, and second */
 
-static qn_status assign_gradients(qn_training *t, qn_network *network)
+/* joined: copies of the tree that a matrix's gradient is added to, the newest first; the sum takes
+ * the place of the oldest. */
+static qn_status assign_gradients(qn_training *t, qn_network *network, int joined)
 {
     for (int i = 0; i < network->use_count; i++) {
         char name[128];
         const char *weight = t->store->tensors[network->uses[i].store].name;
         qn_tensor *gradient = qn_graph_gradient(network->graph, network->uses[i].tensor);
         QN_CHECK(gradient != NULL, "weight %s has no gradient", weight);
-        QN_TRY(qn_graph_assign(
-            network->graph, gradient,
-            prefixed(name, sizeof name, sum_names[network->uses[i].again], weight)));
+        (void)prefixed(name, sizeof name, sum_names[network->uses[i].again], weight);
+        bool matrix = t->store->tensors[network->uses[i].store].desc.shape.rank == 2;
+        for (int copy = matrix ? joined - 1 : -1; copy >= 0; copy--)
+            gradient = qn_apply(network->graph, "add", qn__graph_copy(network->graph, name, copy),
+                                gradient);
+        QN_TRY(qn_graph_assign(network->graph, gradient, name));
     }
     return QN_OK;
 }
 
-/* A leaf's graph: its gradients replace what is stored, or (more) are added to it. */
-static qn_status build_leaf(qn_training *t, bool more, qn_graph **graph, qn_plan **made)
+/* A leaf's graph: its gradients replace what is stored, or are added to `joined` copies of it, or
+ * (carried) go on from it. */
+static qn_status build_leaf(qn_training *t, int joined, bool carried, qn_graph **graph,
+                            qn_plan **made)
 {
     qn_network network = network_of(t, true);
     QN_TRY(qn_graph_create(t->store, graph));
     network.graph = *graph;
-    network.sums = more ? sum_names : NULL;
+    network.sums = carried ? sum_names : NULL;
     qn_status status = qn__head_loss(&network, t->head_chunk, true);
-    if (status == QN_OK) status = assign_gradients(t, &network);
+    if (status == QN_OK) status = assign_gradients(t, &network, joined);
     qn__network_free(&network);
     QN_TRY(status);
     return plan(t, *graph, made);
@@ -134,8 +140,12 @@ static qn_status build_leaf(qn_training *t, bool more, qn_graph **graph, qn_plan
 
 static qn_status build_step(qn_training *t)
 {
-    QN_TRY(build_leaf(t, false, &t->step_graph, &t->step_plan));
-    return t->chain && t->leaves > 1 ? build_leaf(t, true, &t->more_graph, &t->more_plan) : QN_OK;
+    QN_TRY(build_leaf(t, 0, false, &t->step_graph, &t->step_plan));
+    for (int j = 1; j <= QN_JOINS; j++)
+        if (qn__leaves_joined(t, j) > 0)
+            QN_TRY(build_leaf(t, t->chain ? 0 : j, t->chain, &t->more_graph[j - 1],
+                              &t->more_plan[j - 1]));
+    return QN_OK;
 }
 
 static qn_status build_eval(qn_training *t)
@@ -302,11 +312,12 @@ void qn__training_destroy(qn_training **training)
     if (t->store && t->store->device)
         (void)!qn__device_finish(t->store->device); /* host arrays may be in use */
     qn_model_destroy(&t->writer);
-    qn_plan *plans[] = {t->step_plan, t->more_plan, t->eval_plan, t->norm_plan, t->update_plan};
-    qn_graph *graphs[] = {t->step_graph, t->more_graph, t->eval_graph, t->norm_graph,
-                          t->update_graph};
-    for (int i = 0; i < 5; i++) qn_plan_destroy(&plans[i]);
-    for (int i = 0; i < 5; i++) qn_graph_destroy(&graphs[i]);
+    qn_plan *plans[] = {t->step_plan, t->eval_plan, t->norm_plan, t->update_plan};
+    qn_graph *graphs[] = {t->step_graph, t->eval_graph, t->norm_graph, t->update_graph};
+    for (int i = 0; i < 4; i++) qn_plan_destroy(&plans[i]);
+    for (int i = 0; i < QN_JOINS; i++) qn_plan_destroy(&t->more_plan[i]);
+    for (int i = 0; i < 4; i++) qn_graph_destroy(&graphs[i]);
+    for (int i = 0; i < QN_JOINS; i++) qn_graph_destroy(&t->more_graph[i]);
     qn_store_destroy(&t->store);
     for (int i = 0; i < 2; i++) {
         free(t->host[i]);
@@ -325,10 +336,11 @@ int qn__training_plans(const qn_training *t, qn_plan *plans[QN_STEP_PLANS],
 {
     int count = 0;
     plans[count] = t->step_plan;
-    runs[count++] = t->more_plan ? 1 : t->leaves;
-    if (t->more_plan) {
-        plans[count] = t->more_plan;
-        runs[count++] = t->leaves - 1;
+    runs[count++] = qn__leaves_joined(t, 0);
+    for (int j = 1; j <= QN_JOINS; j++) {
+        if (!t->more_plan[j - 1]) continue;
+        plans[count] = t->more_plan[j - 1];
+        runs[count++] = qn__leaves_joined(t, j);
     }
     plans[count] = t->norm_plan;
     runs[count++] = 1;
@@ -370,7 +382,8 @@ qn_status qn__training_prepare(qn_training *t)
 {
     QN_TRY(host_memory(t));
     QN_TRY(qn_plan_prepare(t->step_plan));
-    if (t->more_plan) QN_TRY(qn_plan_prepare(t->more_plan));
+    for (int j = 0; j < QN_JOINS; j++)
+        if (t->more_plan[j]) QN_TRY(qn_plan_prepare(t->more_plan[j]));
     if (t->eval_plan) QN_TRY(qn_plan_prepare(t->eval_plan));
     QN_TRY(qn_plan_prepare(t->norm_plan));
     QN_TRY(qn_plan_prepare(t->update_plan));
@@ -427,34 +440,6 @@ static qn_status write_leaf(qn_training *t, int64_t leaf, uint64_t seed, int64_t
     rng[2] = (int32_t)step;
     rng[3] = (int32_t)(leaf * t->rows);
     return qn__store_write_later(store, qn__store_index(store, "train.rng"), rng, 4 * sizeof *rng);
-}
-
-/* Neighbours of equal size merge as they complete; what is left is folded from the right. */
-static qn_status run_tree(qn_training *t)
-{
-    int level[64], depth = 0;
-    for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
-        QN_TRY(qn__store_select(t->store, "leaf", (int)leaf));
-        QN_TRY(qn__store_select(t->store, "grad", depth));
-        QN_TRY(qn_plan_run(t->step_plan, QN_ALL, 0, 0));
-        level[depth++] = 0;
-        while (depth >= 2 && level[depth - 1] == level[depth - 2]) {
-            QN_TRY(qn__store_merge(t->store, "grad", depth - 2, depth - 1));
-            level[--depth - 1]++;
-        }
-    }
-    for (; depth >= 2; depth--) QN_TRY(qn__store_merge(t->store, "grad", depth - 2, depth - 1));
-    return qn__store_select(t->store, "grad", 0);
-}
-
-/* Leaf after leaf, each sum going on where the last one ended. */
-static qn_status run_chain(qn_training *t)
-{
-    for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
-        QN_TRY(qn__store_select(t->store, "leaf", (int)leaf));
-        QN_TRY(qn_plan_run(leaf > 0 ? t->more_plan : t->step_plan, QN_ALL, 0, 0));
-    }
-    return QN_OK;
 }
 
 static qn_status read_losses(qn_training *t, double *sum)
@@ -521,7 +506,7 @@ qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double 
     float weight = trained > 0 ? (float)(t->loss_scale / (double)trained) : 0.0f;
     for (int64_t r = 0; r < t->rows; r++) t->seed_host[t->turn][r] = weight;
     for (int64_t leaf = 0; leaf < t->leaves; leaf++) QN_TRY(write_leaf(t, leaf, seed, step));
-    QN_TRY(t->chain ? run_chain(t) : run_tree(t));
+    QN_TRY(qn__leaves_run(t));
     QN_TRY(qn_plan_run(t->norm_plan, QN_ALL, 0, 0));
     QN_TRY(read_norm(t, grad_norm)); /* the step's one wait */
     *grad_norm /= t->loss_scale;

@@ -9,6 +9,9 @@ typedef struct qn_hyper { /* as op adamw reads it */
     float lr, beta1, beta2, eps, weight_decay, correction1, correction2, scale;
 } qn_hyper;
 
+/* Older sums that a leaf's products are added to at once, at most: as matmul's onto. */
+enum { QN_JOINS = 3, QN_STEP_PLANS = 3 + QN_JOINS };
+
 typedef struct qn_training {
     qn_store *store;
     qn_model_config config;
@@ -16,10 +19,10 @@ typedef struct qn_training {
     int64_t length;               /* tokens a sequence, at most the context */
     int64_t rows;                 /* micro * length */
     float dropout;
-    qn_dtype type;     /* of activations and compute weights */
-    qn_dtype matrices; /* of the weights that are matrices: f32, or type */
-    qn_dtype moments;  /* of AdamW's: f32 or bf16 */
-    bool chain; /* one gradient, leaf after leaf; more_plan is that of leaves after the first */
+    qn_dtype type;      /* of activations and compute weights */
+    qn_dtype matrices;  /* of the weights that are matrices: f32, or type */
+    qn_dtype moments;   /* of AdamW's: f32 or bf16 */
+    bool chain;         /* one gradient, leaf after leaf, instead of a tree */
     double loss_scale;  /* gradients on the device are this many times theirs */
     qn_lora lora;       /* of rank above 0: what is trained */
     qn_lora lora_still; /* the same without dropout, for evaluation */
@@ -29,8 +32,10 @@ typedef struct qn_training {
     bool offload;               /* moments live in host memory */
     const char *variant, *tune; /* as the options; for the plans while they are made */
     double tune_seconds;
-    qn_graph *step_graph, *more_graph, *eval_graph, *norm_graph, *update_graph;
-    qn_plan *step_plan, *more_plan, *eval_plan, *norm_plan, *update_plan;
+    qn_graph *step_graph, *eval_graph, *norm_graph, *update_graph;
+    qn_plan *step_plan, *eval_plan, *norm_plan, *update_plan;
+    qn_graph *more_graph[QN_JOINS]; /* of leaves that add to older sums: see leaves.h; NULL where */
+    qn_plan *more_plan[QN_JOINS];   /* no leaf does */
     bool separate_eval; /* evaluation has its own plan: no dropout, or no gradient of the head */
     /* host side, two steps deep because writes are only enqueued */
     int32_t *host[2];  /* a leaf: ids, targets [rows] */
@@ -96,9 +101,8 @@ void qn__training_adamw_line(const qn_training *training, int number, bool decay
                              char *line, size_t bytes);
 /* Are some states of AdamW rounded stochastically? */
 bool qn__training_rounds(const qn_training *training);
-enum { QN_STEP_PLANS = 4 };
-/* The plans of a step and how often it runs each: a leaf's, that of leaves after the first where it
- * is another, the norm's, the update's. Returns their number. */
+/* The plans of a step and how often it runs each: a leaf's, those of leaves that add to older sums,
+ * the norm's, the update's. Returns their number. */
 int qn__training_plans(const qn_training *training, qn_plan *plans[QN_STEP_PLANS],
                        int64_t runs[QN_STEP_PLANS]);
 /* Sum of losses of leaf 0's tokens, forward only. */

@@ -24,6 +24,7 @@ const op_cases cases_matmul = {
             "matmul act={gelu,gelu_erf,silu,relu,tanh} : a=f32[5,7] b=f32[7,19] bias=f32[19]"
             " c=f32[5,19] +pre",
             "matmul : a=f32[2,3,7] b=f32[2,7,5]",
+            "matmul trans_a=1 : a=f32[7,5] b=f32[7,19] onto=f32[5,19] onto2=f32[5,19]",
             "matmul trans_b=1 act=silu : a=bf16[5,19] b=bf16[7,19] bias=f32[7] c=f32[5,7] +pre",
             "matmul trans_a=1 out=f32 : a=f16[18,5] b=f16[18,7]",
             NULL,
@@ -58,6 +59,11 @@ const op_cases cases_matmul = {
             "matmul trans_a=1 trans_b=1 : a=f32[9,5] b=f32[{n:15,16,17,31,32,33,64},9]",
             "matmul act={none,gelu,gelu_erf,silu,relu,tanh} : a=f32[13,{k:0,5}] b=f32[{k},33]"
             " bias=f32[33] +pre",
+            "matmul trans_a={0,1} trans_b={0,1} : a=f32[17,17] b=f32[17,17] c=f32[17,17]"
+            " onto=f32[17,17] onto2=f32[17,17] onto3=f32[17,17]",
+            "matmul trans_b={0,1} : a=f32[13,{k:1,9}] b=f32[{k},{k}] onto=f32[13,{k}]",
+            "matmul trans_a=1 out=f32 : a={t:f16,bf16}[5,49] b={t}[5,61] onto=f32[49,61]",
+            "matmul : a=f32[3,7,9] b=f32[3,9,7] onto=f32[3,7,7] onto2=f32[3,7,7]",
             "matmul act={none,gelu} : a=f32[13,5] b=f32[5,17] c=f32[13,17]",
             "matmul trans_b=1 act=silu : a=f32[3,5] b=f32[17,5] bias=f32[17] c=f32[3,17] +pre",
             "matmul trans_a={0,1} trans_b={0,1} : a=f32[3,7,7] b=f32[3,7,7]",
@@ -84,6 +90,13 @@ const op_cases cases_matmul = {
             "matmul trans_a={0,1} trans_b=1 : a=f16[{k:31},{k}] b=f16[{n:66,129},{k}]",
             /* sums that go on from a large c */
             "matmul trans_a=1 out=f32 : a={t:f32,bf16}[5,771] b={t}[5,1024] c=f32[771,1024]",
+            /* sums that are added when they are whole; k in several stretches */
+            "matmul trans_a=1 out=f32 : a={t:f32,bf16}[5,771] b={t}[5,1024] onto=f32[771,1024]",
+            "matmul trans_a={0,1} trans_b={0,1} out=f32 : a={t:f32,bf16}[66,66] b={t}[66,66]"
+            " onto=f32[66,66] onto2=f32[66,66] onto3=f32[66,66]",
+            "matmul : a={t:f32}[29,2100] b={t}[2100,{n:31,64}] onto=f32[29,{n}]",
+            "matmul trans_b=1 out=f32 : a={t:f32,bf16}[29,2100] b={t}[41,2100] onto=f32[29,41]"
+            " onto2=f32[29,41]",
             /* y written past the caches */
             "matmul trans_a=1 : a=f32[5,771] b=f32[5,{n:1024,1040}]",
             "matmul trans_a=0 trans_b=0 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
@@ -123,6 +136,10 @@ const op_cases cases_matmul = {
             "matmul : a=f32[3,4] b=f32[4,5] bias=f32[4]",
             "matmul : a=f32[3,4] b=f32[4,5] c=f32[3,4]",
             "matmul : a=f32[3,4] b=f32[2,4,5]",
+            "matmul : a=f32[3,4] b=f32[4,5] onto=f32[4,5]",
+            "matmul : a=f32[3,4] b=f32[4,5] onto2=f32[3,5]",
+            "matmul act=gelu : a=f32[3,4] b=f32[4,5] onto=f32[3,5]",
+            "matmul : a=bf16[3,4] b=bf16[4,5] onto=f32[3,5]",
             NULL,
         },
     .fwd = {.each = 2e-6, .absolute = 1e-7},

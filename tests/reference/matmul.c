@@ -1,6 +1,6 @@
-/* pre = c + op(a) op(b) + bias, y = act(pre): a [.., M, K], b [K, N] or [.., K, N].
- * With g = dy act'(pre) + dpre: da = g op(b)^T, db = op(a)^T g (summed over the batches that share
- * b), dbias = sum of g over rows, dc = g. */
+/* pre = c + op(a) op(b) + bias, y = act(pre) + onto + onto2 + onto3: a [.., M, K], b [K, N] or [..,
+ * K, N]. With g = dy act'(pre) + dpre: da = g op(b)^T, db = op(a)^T g (summed over the batches that
+ * share b), dbias = sum of g over rows, dc = g. */
 #include "helpers.h"
 
 #include <stdbool.h>
@@ -56,8 +56,11 @@ void ref_matmul_fwd(const ref_call *call)
         for (int64_t i = 0; i < p.m; i++)
             for (int64_t j = 0; j < p.n; j++) {
                 double value = pre_at(call, p, batch, i, j);
-                if (y) y->d[at_y(p, batch, i, j)] = ref_act((int)call->attr[2], value);
                 if (pre) pre->d[at_y(p, batch, i, j)] = value;
+                value = ref_act((int)call->attr[2], value);
+                for (int o = 4; o < 7; o++)
+                    if (call->in[o]) value += call->in[o]->d[at_y(p, batch, i, j)];
+                if (y) y->d[at_y(p, batch, i, j)] = value;
             }
 }
 
