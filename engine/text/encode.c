@@ -102,7 +102,8 @@ static qn_status new_word(encoder *e, const uint8_t *text, size_t bytes)
         int32_t id = qn__index_find(&e->t->normal, &e->t->vocab, text, bytes);
         if (id >= 0) return qn__ids_push(&e->ids, id);
     }
-    return merge_word(e, text, bytes);
+    return e->t->kind == QN_TOKENIZER_WORDS ? qn__word_match(e->t, text, bytes, &e->ids)
+                                            : merge_word(e, text, bytes);
 }
 
 /* Natural text repeats its words: look whether this one was merged before in this call. */
@@ -172,6 +173,11 @@ static qn_status encode_pieces(encoder *e, const uint8_t *text, size_t bytes)
     return QN_OK;
 }
 
+static qn_status fold_word(void *context, const uint8_t *word, size_t bytes)
+{
+    return add_word(context, word, bytes);
+}
+
 static bool rewrites(const qn_tokenizer *t)
 {
     return t->prefix != QN__PREFIX_NONE || t->marks_spaces;
@@ -205,12 +211,15 @@ static const uint8_t *rewrite(encoder *e, const uint8_t *text, size_t *bytes, bo
 static qn_status encode_part(encoder *e, const uint8_t *text, size_t bytes, bool first)
 {
     if (bytes == 0) return QN_OK;
+    if (e->t->kind == QN_TOKENIZER_WORDS)
+        return qn__fold_words(text, bytes, e->t->fold, e->copy, &e->copy_used, fold_word, e);
     if (rewrites(e->t)) text = rewrite(e, text, &bytes, first);
     switch (e->t->kind) {
     case QN_TOKENIZER_CHARS: return encode_chars(e, text, bytes);
     case QN_TOKENIZER_BYTES: return push_bytes(e, text, bytes);
     case QN_TOKENIZER_BPE: return encode_pre_split(e, text, bytes);
     case QN_TOKENIZER_PIECES: return encode_pieces(e, text, bytes);
+    case QN_TOKENIZER_WORDS: break; /* done above */
     }
     return qn__fail(QN_INTERNAL, "tokenizer of kind %d", (int)e->t->kind);
 }
@@ -229,20 +238,12 @@ static int32_t special_at(const qn_tokenizer *t, const uint8_t *text, size_t byt
     return -1;
 }
 
-/* Unicode's White_Space. */
-static bool is_space(uint32_t code)
-{
-    return code == ' ' || (code >= '\t' && code <= '\r') || code == 0x85 || code == 0xA0 ||
-           code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 ||
-           code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
-}
-
 /* Bytes of the white space character at the start of the text; 0 if there is none. */
 static size_t space_at(const uint8_t *text, size_t bytes)
 {
     uint32_t code = 0;
     size_t length = bytes ? qn__utf8_decode(text, bytes, &code) : 0;
-    return length && is_space(code) ? length : 0;
+    return length && qn__is_space(code) ? length : 0;
 }
 
 /* The same at the end of the text; such characters have at most 3 bytes. */
@@ -280,8 +281,9 @@ static qn_status encode_text(encoder *e, const uint8_t *text, size_t bytes, unsi
 static qn_status prepare(encoder *e, size_t bytes)
 {
     QN_TRY(qn__ids_reserve(&e->ids, bytes / 3 + 16));
-    if (rewrites(e->t)) {
-        e->copy = malloc(2 * bytes + 2); /* each part, and a space before it */
+    bool words = e->t->kind == QN_TOKENIZER_WORDS;
+    if (words || rewrites(e->t)) { /* each part, and a space before it */
+        e->copy = malloc(words ? QN__FOLD_BYTES(bytes) : 2 * bytes + 2);
         if (!e->copy) return qn__fail(QN_OS_ERROR, "tokenizer: no memory for the text");
     }
     if (bytes < 512) return QN_OK;

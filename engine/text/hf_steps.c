@@ -73,6 +73,8 @@ qn_status qn__hf_kind(const json_t *root, const char *path, qn_tokenizer_kind *k
         if (!regex || strcmp(regex, QN__HF_CHARACTER) != 0)
             return unsupported(model, path, "model");
         *kind = QN_TOKENIZER_CHARS;
+    } else if (is_type(model, "WordPiece")) {
+        *kind = QN_TOKENIZER_WORDS;
     } else if (!bpe) {
         return unsupported(model, path, "model");
     } else {
@@ -92,11 +94,27 @@ static const char *pattern_of(const json_t *step, bool *regex)
     return text ? text : json_string_value(json_object_get(pattern, "String"));
 }
 
+static qn_status read_bert_normalizer(const json_t *step, const char *path, qn_tokenizer *t)
+{
+    bool clean = true, chinese = true, lower = true, strip;
+    QN_TRY(qn__json_bool(step, path, "clean_text", false, &clean));
+    QN_TRY(qn__json_bool(step, path, "handle_chinese_chars", false, &chinese));
+    QN_TRY(qn__json_bool(step, path, "lowercase", false, &lower));
+    strip = lower; /* also where the key is null */
+    if (!json_is_null(json_object_get(step, "strip_accents")))
+        QN_TRY(qn__json_bool(step, path, "strip_accents", false, &strip));
+    t->fold = (clean ? QN__FOLD_CLEAN : 0u) | (chinese ? QN__FOLD_CHINESE : 0u) |
+              (lower ? QN__FOLD_LOWER : 0u) | (strip ? QN__FOLD_MARKS : 0u);
+    return QN_OK;
+}
+
 static qn_status read_normalizer(const json_t *step, const char *path, qn_tokenizer *t)
 {
     static const char mark[] = "\xE2\x96\x81";
     const char *text = NULL;
     bool pieces = t->kind == QN_TOKENIZER_PIECES, regex;
+    if (t->kind == QN_TOKENIZER_WORDS && is_type(step, "BertNormalizer"))
+        return read_bert_normalizer(step, path, t);
     if (is_type(step, "NFC")) {
         qn__log(QN_LOG_WARN, "%s: text is not normalized to NFC; ids agree for text that is", path);
         return QN_OK;
@@ -173,6 +191,8 @@ static qn_status read_byte_level(const json_t *step, const char *path, qn_tokeni
 static qn_status read_pre_tokenizer(const json_t *step, const char *path, qn_tokenizer *t)
 {
     if (t->kind == QN_TOKENIZER_CHARS) return QN_OK; /* checked when the kind was decided */
+    if (t->kind == QN_TOKENIZER_WORDS && is_type(step, "BertPreTokenizer")) return QN_OK;
+    if (t->kind == QN_TOKENIZER_WORDS) return unsupported(step, path, "pre-tokenizer");
     if (is_type(step, "Split")) return read_split(step, path, t);
     if (t->kind == QN_TOKENIZER_PIECES && is_type(step, "Metaspace"))
         return read_metaspace(step, path, t);
@@ -216,6 +236,9 @@ qn_status qn__hf_read_steps(const json_t *root, const char *path, qn_tokenizer *
     QN_TRY(each_step(json_object_get(root, "normalizer"), path, t, read_normalizer));
     QN_TRY(each_step(json_object_get(root, "pre_tokenizer"), path, t, read_pre_tokenizer));
     QN_TRY(read_decoder(root, path, t));
+    if (t->kind == QN_TOKENIZER_WORDS && !json_is_object(json_object_get(root, "pre_tokenizer")))
+        return qn__fail(QN_UNSUPPORTED, "%s: WordPiece without a pre-tokenizer", path);
+    if (t->kind == QN_TOKENIZER_WORDS) t->drops_space = true;
     if (t->kind == QN_TOKENIZER_PIECES && !t->marks_spaces)
         return qn__fail(QN_UNSUPPORTED, "%s: BPE over characters, neither byte-level nor with "
                         "U+2581 for spaces", path);
@@ -262,9 +285,9 @@ static qn_status read_config(const char *config, qn_tokenizer *t)
 qn_status qn__hf_read_ends(const json_t *root, const char *path, qn_tokenizer *t)
 {
     static const char *const begins[] = {"<s>", "<|begin_of_text|>", "<bos>", "<|endoftext|>",
-                                         NULL};
+                                         "[CLS]", NULL};
     static const char *const ends[] = {"</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>",
-                                       "<|im_end|>", NULL};
+                                       "<|im_end|>", "[SEP]", NULL};
     read_template(root, t);
     char *copy = strdup(path);
     char *config = copy ? qn__path_join(dirname(copy), "tokenizer_config.json") : NULL;

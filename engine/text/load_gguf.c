@@ -18,9 +18,12 @@ static qn_status read_kind(const qn_gguf *gguf, qn_tokenizer_kind *kind)
     QN_TRY(qn__gguf_string(gguf, KEY("model"), true, &model, &bytes));
     if (bytes == 4 && memcmp(model, "gpt2", 4) == 0) *kind = QN_TOKENIZER_BPE;
     else if (bytes == 5 && memcmp(model, "llama", 5) == 0) *kind = QN_TOKENIZER_PIECES;
+    else if (bytes == 4 && memcmp(model, "bert", 4) == 0) *kind = QN_TOKENIZER_WORDS;
     else
-        return qn__fail(QN_UNSUPPORTED, "%s: a tokenizer of model \"%.*s\"; \"gpt2\" and \"llama\" "
-                        "are supported", qn__gguf_path(gguf), bytes < 64 ? (int)bytes : 64, model);
+        return qn__fail(QN_UNSUPPORTED,
+                        "%s: a tokenizer of model \"%.*s\"; \"gpt2\", \"llama\" and "
+                        "\"bert\" are supported",
+                        qn__gguf_path(gguf), bytes < 64 ? (int)bytes : 64, model);
     return QN_OK;
 }
 
@@ -38,7 +41,7 @@ static qn_status set_token(qn_tokenizer *t, const char *path, size_t id, const c
         return qn__vocab_set(&t->vocab, id, &single, 1, QN__TOKEN_BYTE);
     }
     bool written = type == QN__TOKEN_NORMAL || type == QN__TOKEN_BYTE ||
-                   (type == QN__TOKEN_USER && t->kind == QN_TOKENIZER_PIECES);
+                   (type == QN__TOKEN_USER && t->kind != QN_TOKENIZER_BPE);
     if (!written) return qn__vocab_set(&t->vocab, id, text, bytes, (qn__token_type)type);
     if (type == QN__TOKEN_NORMAL && t->kind == QN_TOKENIZER_PIECES && memchr(text, ' ', bytes))
         type = QN__TOKEN_UNUSED;
@@ -70,7 +73,10 @@ static qn_status read_tokens(const qn_gguf *gguf, qn_tokenizer *t)
         const char *text = qn__gguf_element_string(tokens, id, &bytes);
         int64_t type = types ? qn__gguf_element_i64(types, id) : QN__TOKEN_NORMAL;
         QN_TRY(set_token(t, path, id, text, bytes, type));
-        t->vocab.token[id].score = scores ? (float)qn__gguf_element_f64(scores, id) : 0;
+        double score = scores ? qn__gguf_element_f64(scores, id) : 0;
+        if (!isfinite(score))
+            return qn__fail(QN_BAD_DATA, "%s: the score of token %zu is not finite", path, id);
+        t->vocab.token[id].score = (float)score;
     }
     return pieces ? qn__vocab_rank(&t->vocab) : QN_OK;
 }
@@ -86,8 +92,8 @@ static qn_status add_merge(qn_tokenizer *t, const char *path, size_t rank, const
     if (!out) return qn__fail(QN_OS_ERROR, "%s: out of memory", path);
     left = qn__token_from_file(t->kind, text, left, out);
     right = qn__token_from_file(t->kind, space + 1, right, out + left);
-    qn_status status = qn__tokenizer_add_merge(t, out, left, out + left, right, (uint32_t)rank,
-                                               missing);
+    qn_status status =
+        qn__tokenizer_add_merge(t, out, left, out + left, right, (uint32_t)rank, missing);
     free(out);
     return status;
 }
@@ -119,36 +125,67 @@ static qn_status read_splitter(const qn_gguf *gguf, qn_tokenizer *t)
         qn__log(QN_LOG_WARN, "%s: no " KEY("pre") ", taking \"default\"; ids may be wrong",
                 qn__gguf_path(gguf));
     QN_TRY(qn__gguf_string(gguf, KEY("pre"), false, &name, &bytes));
-    return qn__splitter_add_named(&t->splitter, name, bytes, &t->ignores_merges);
+    return qn__splitter_add_named(&t->splitter, qn__gguf_path(gguf), name, bytes,
+                                  &t->ignores_merges);
+}
+
+/* BERT's uncased and cased vocabularies: whether accents go follows the case unless it is said. */
+static qn_status read_fold(const qn_gguf *gguf, qn_tokenizer *t)
+{
+    bool lower = true, strip;
+    QN_TRY(qn__gguf_bool(gguf, KEY("normalizer.lowercase"), false, &lower));
+    strip = lower;
+    QN_TRY(qn__gguf_bool(gguf, KEY("normalizer.strip_accents"), false, &strip));
+    t->fold = QN__FOLD_CLEAN | QN__FOLD_CHINESE | (lower ? QN__FOLD_LOWER : 0u) |
+              (strip ? QN__FOLD_MARKS : 0u);
+    t->longest_word = QN__LONGEST_WORD;
+    t->drops_space = true;
+    return QN_OK;
 }
 
 static qn_status read_id(const qn_gguf *gguf, const char *key, const qn_tokenizer *t, int32_t *id)
 {
     int64_t value = *id, last = (int64_t)t->vocab.count - 1;
+    const qn_gguf_value *entry = qn__gguf_find(gguf, key);
     if (value > last) value = -1;
-    QN_TRY(qn__gguf_i64(gguf, key, false, -1, last, &value));
+    if (entry && entry->element == QN_GGUF_U32 && qn__gguf_element_i64(entry, 0) == UINT32_MAX)
+        value = -1; /* how some writers say that there is none */
+    else QN_TRY(qn__gguf_i64(gguf, key, false, -1, last, &value));
     *id = (int32_t)value;
     return QN_OK;
+}
+
+/* What llama.cpp takes where a file does not say. */
+static void default_specials(qn_tokenizer *t)
+{
+    if (t->kind == QN_TOKENIZER_PIECES) {
+        t->bos = 1;
+        t->eos = 2;
+        t->unknown = 0;
+    } else if (t->kind == QN_TOKENIZER_WORDS) {
+        t->unknown = 100;
+        t->bos = 101;
+        t->eos = 102;
+    }
+    t->wants_bos = t->kind != QN_TOKENIZER_BPE || t->ignores_merges;
 }
 
 static qn_status read_specials(const qn_gguf *gguf, qn_tokenizer *t)
 {
     static const char *const ends[] = {KEY("eot_token_id"), KEY("eom_token_id")};
-    bool pieces = t->kind == QN_TOKENIZER_PIECES, space = pieces;
-    if (pieces) {
-        t->bos = 1;
-        t->eos = 2;
-        t->unknown = 0;
-    }
-    t->wants_bos = pieces || t->ignores_merges;
+    bool pieces = t->kind == QN_TOKENIZER_PIECES, words = t->kind == QN_TOKENIZER_WORDS,
+         space = pieces;
+    default_specials(t);
     QN_TRY(read_id(gguf, KEY("bos_token_id"), t, &t->bos));
+    if (words) QN_TRY(read_id(gguf, KEY("cls_token_id"), t, &t->bos));
     QN_TRY(read_id(gguf, KEY("eos_token_id"), t, &t->eos));
+    if (words) QN_TRY(read_id(gguf, KEY("seperator_token_id"), t, &t->eos)); /* its spelling */
     QN_TRY(read_id(gguf, KEY("unknown_token_id"), t, &t->unknown));
     QN_TRY(qn__gguf_bool(gguf, KEY("add_bos_token"), false, &t->wants_bos));
     QN_TRY(qn__gguf_bool(gguf, KEY("add_space_prefix"), false, &space));
     t->wants_bos = t->wants_bos && t->bos >= 0;
-    t->drops_space = pieces && space;
-    if (t->drops_space) t->prefix = QN__PREFIX_EACH;
+    t->drops_space = t->drops_space || (pieces && space);
+    if (pieces && space) t->prefix = QN__PREFIX_EACH;
     t->by_score = t->marks_spaces = pieces;
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         int32_t id = -1;
@@ -162,6 +199,7 @@ static qn_status fill(const qn_gguf *gguf, qn_tokenizer *t)
 {
     QN_TRY(read_tokens(gguf, t));
     if (t->kind == QN_TOKENIZER_BPE) QN_TRY(read_splitter(gguf, t));
+    if (t->kind == QN_TOKENIZER_WORDS) QN_TRY(read_fold(gguf, t));
     QN_TRY(read_specials(gguf, t));
     QN_TRY(qn__tokenizer_index(t));
     if (t->kind == QN_TOKENIZER_BPE) QN_TRY(read_merges(gguf, t));

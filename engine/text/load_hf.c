@@ -25,13 +25,34 @@ static qn_status check_id(const char *path, const json_t *value, size_t entries,
     return QN_OK;
 }
 
+/* How the vocabulary spells its tokens. */
+typedef struct token_spelling {
+    bool byte_fallback;       /* pieces: "<0xNN>" is a byte */
+    const char *continuation; /* words: what stands before a token that does not begin one */
+} token_spelling;
+
+/* A token of words: with a space where it begins one, else without the mark; out has room for bytes
+ * + 1. */
+static size_t word_from_file(const char *mark, const char *text, size_t bytes, uint8_t *out)
+{
+    size_t skip = strlen(mark);
+    bool inside = skip > 0 && bytes > skip && memcmp(text, mark, skip) == 0;
+    if (!inside) {
+        out[0] = ' ';
+        memcpy(out + 1, text, bytes);
+        return bytes + 1;
+    }
+    memcpy(out, text + skip, bytes - skip);
+    return bytes - skip;
+}
+
 static qn_status set_token(qn_tokenizer *t, const char *path, size_t id, const char *text,
-                           size_t bytes, bool byte_fallback)
+                           size_t bytes, const token_spelling *spelling)
 {
     if (id >= t->vocab.count) QN_TRY(qn__vocab_resize(&t->vocab, id + 1));
     if (t->vocab.token[id].type != QN__TOKEN_UNUSED)
         return qn__fail(QN_BAD_DATA, "%s: two tokens have id %zu", path, id);
-    int byte = byte_fallback ? qn__token_byte(text, bytes) : -1;
+    int byte = spelling->byte_fallback ? qn__token_byte(text, bytes) : -1;
     if (byte >= 0) {
         char single = (char)byte;
         return qn__vocab_set(&t->vocab, id, &single, 1, QN__TOKEN_BYTE);
@@ -41,7 +62,9 @@ static qn_status set_token(qn_tokenizer *t, const char *path, size_t id, const c
     bool unreachable = t->kind == QN_TOKENIZER_PIECES && memchr(text, ' ', bytes);
     uint8_t *out = malloc(bytes + 1);
     if (!out) return qn__fail(QN_OS_ERROR, "%s: out of memory", path);
-    size_t made = qn__token_from_file(t->kind, text, bytes, out);
+    size_t made = t->kind == QN_TOKENIZER_WORDS
+                      ? word_from_file(spelling->continuation, text, bytes, out)
+                      : qn__token_from_file(t->kind, text, bytes, out);
     qn_status status = qn__vocab_set(&t->vocab, id, out, made,
                                      unreachable ? QN__TOKEN_UNUSED : QN__TOKEN_NORMAL);
     free(out);
@@ -53,16 +76,19 @@ static qn_status read_vocab(const json_t *root, const char *path, qn_tokenizer *
     const json_t *model = json_object_get(root, "model");
     json_t *vocab = json_object_get(model, "vocab"), *value;
     const char *text;
-    bool byte_fallback = false;
+    token_spelling spelling = {.continuation = "##"};
     if (!json_is_object(vocab))
         return qn__fail(QN_BAD_DATA, "%s: \"model\" has no object \"vocab\"", path);
-    QN_TRY(qn__json_bool(model, path, "byte_fallback", false, &byte_fallback));
-    byte_fallback = byte_fallback && t->kind == QN_TOKENIZER_PIECES;
+    QN_TRY(qn__json_bool(model, path, "byte_fallback", false, &spelling.byte_fallback));
+    spelling.byte_fallback = spelling.byte_fallback && t->kind == QN_TOKENIZER_PIECES;
+    if (t->kind == QN_TOKENIZER_WORDS)
+        QN_TRY(qn__json_string(model, path, "continuing_subword_prefix", false,
+                               &spelling.continuation));
     size_t entries = json_object_size(vocab);
     json_object_foreach(vocab, text, value) {
         size_t id = 0;
         QN_TRY(check_id(path, value, entries, &id));
-        QN_TRY(set_token(t, path, id, text, strlen(text), byte_fallback));
+        QN_TRY(set_token(t, path, id, text, strlen(text), &spelling));
     }
     return QN_OK;
 }
@@ -84,7 +110,9 @@ static qn_status add_added(qn_tokenizer *t, const char *path, const json_t *adde
     if (token->type != QN__TOKEN_UNUSED) {
         uint8_t *out = malloc(bytes + 1);
         if (!out) return qn__fail(QN_OS_ERROR, "%s: out of memory", path);
-        size_t made = qn__token_from_file(t->kind, text, bytes, out);
+        size_t made = t->kind == QN_TOKENIZER_WORDS
+                          ? word_from_file("", text, bytes, out)
+                          : qn__token_from_file(t->kind, text, bytes, out);
         const uint8_t *old = qn__vocab_text(&t->vocab, id);
         bool same = (token->bytes == bytes && memcmp(old, text, bytes) == 0) ||
                     (token->bytes == made && memcmp(old, out, made) == 0);
@@ -163,6 +191,24 @@ static qn_status read_merges(const json_t *root, const char *path, qn_tokenizer 
     return QN_OK;
 }
 
+/* The unknown token is a special one, by its name, or one that would begin a word. */
+static qn_status read_word_flags(const json_t *model, const char *path, const char *unknown,
+                                 qn_tokenizer *t)
+{
+    int64_t longest = QN__LONGEST_WORD;
+    size_t bytes = unknown ? strlen(unknown) : 0;
+    QN_TRY(qn__json_i64(model, path, "max_input_chars_per_word", false, 1, 1 << 20, &longest));
+    t->longest_word = (uint32_t)longest;
+    for (size_t id = 0; bytes && id < t->vocab.count; id++) {
+        const qn__token *token = &t->vocab.token[id];
+        const uint8_t *text = qn__vocab_text(&t->vocab, id);
+        size_t skip = token->bytes == bytes + 1 && text[0] == ' ';
+        if (token->bytes == bytes + skip && memcmp(text + skip, unknown, bytes) == 0)
+            t->unknown = (int32_t)id;
+    }
+    return QN_OK;
+}
+
 /* Parts of the model that change the ids and that we do not do. */
 static qn_status read_model_flags(const json_t *root, const char *path, qn_tokenizer *t)
 {
@@ -170,10 +216,12 @@ static qn_status read_model_flags(const json_t *root, const char *path, qn_token
     const char *prefix = "", *suffix = "", *unknown = NULL;
     QN_TRY(qn__json_string(model, path, "continuing_subword_prefix", false, &prefix));
     QN_TRY(qn__json_string(model, path, "end_of_word_suffix", false, &suffix));
-    if (*prefix) return refuse(path, "a \"continuing_subword_prefix\"");
+    if (*prefix && t->kind != QN_TOKENIZER_WORDS)
+        return refuse(path, "a \"continuing_subword_prefix\"");
     if (*suffix) return refuse(path, "an \"end_of_word_suffix\"");
     QN_TRY(qn__json_string(model, path, "unk_token", false, &unknown));
     QN_TRY(qn__json_bool(model, path, "ignore_merges", false, &t->ignores_merges));
+    if (t->kind == QN_TOKENIZER_WORDS) return read_word_flags(model, path, unknown, t);
     for (size_t id = 0; unknown && id < t->vocab.count; id++)
         if (t->vocab.token[id].bytes == strlen(unknown) &&
             memcmp(qn__vocab_text(&t->vocab, id), unknown, strlen(unknown)) == 0)
@@ -204,7 +252,8 @@ static qn_status fill(const json_t *root, const char *path, qn_tokenizer *t)
     QN_TRY(read_model_flags(root, path, t));
     QN_TRY(qn__hf_read_steps(root, path, t));
     QN_TRY(qn__tokenizer_index(t));
-    if (t->kind != QN_TOKENIZER_CHARS) QN_TRY(read_merges(root, path, t));
+    if (t->kind != QN_TOKENIZER_CHARS && t->kind != QN_TOKENIZER_WORDS)
+        QN_TRY(read_merges(root, path, t));
     if (t->kind == QN_TOKENIZER_BPE && is_bytes(t)) t->kind = QN_TOKENIZER_BYTES;
     QN_TRY(qn__hf_read_ends(root, path, t));
     qn__tokenizer_mark_ends(t);

@@ -95,6 +95,10 @@ static qn_status put_kind(const qn_tokenizer *t, qn_gguf_writer *writer)
         return qn__fail(QN_UNSUPPORTED,
                         "GGUF has no tokenizer of single characters: --tokenizer none writes the "
                         "model without one");
+    if (t->kind == QN_TOKENIZER_WORDS)
+        return qn__fail(QN_UNSUPPORTED,
+                        "WordPiece is read from GGUF, not written: --tokenizer none writes the "
+                        "model without one");
     QN_TRY(qn__gguf_writer_text(writer, KEY("model"), pieces ? "llama" : "gpt2"));
     if (pieces) return qn__gguf_writer_text(writer, KEY("pre"), "default");
     const char *name = t->splitter.stages == 0 && t->merges.count == 0

@@ -27,6 +27,12 @@ qn_status qn__hf_write_token(const qn_tokenizer *t, size_t id, qn_str *out)
                  !(token->type == QN__TOKEN_USER && t->kind == QN_TOKENIZER_PIECES);
     out->length = 0;
     qn__str_add_bytes(out, "", 0);
+    if (t->kind == QN_TOKENIZER_WORDS && token->type == QN__TOKEN_NORMAL) {
+        bool begins = token->bytes > 0 && text[0] == ' ';
+        if (!begins) qn__str_add_bytes(out, "##", 2);
+        qn__str_add_bytes(out, text + begins, token->bytes - begins);
+        return out->failed ? no_memory() : QN_OK;
+    }
     if (token->type == QN__TOKEN_BYTE && t->kind == QN_TOKENIZER_PIECES) {
         qn__str_add(out, "<0x%02X>", (unsigned)text[0]);
         return out->failed ? no_memory() : QN_OK;
@@ -175,6 +181,14 @@ static qn_status write_steps(const qn_tokenizer *t, json_t *root)
     if (t->kind == QN_TOKENIZER_CHARS) {
         pre = split(QN__HF_CHARACTER);
         decoder = json_pack("{s:s}", "type", "Fuse");
+    } else if (t->kind == QN_TOKENIZER_WORDS) {
+        normalizer = json_pack("{s:s, s:b, s:b, s:b, s:b}", "type", "BertNormalizer", "clean_text",
+                               (t->fold & QN__FOLD_CLEAN) != 0, "handle_chinese_chars",
+                               (t->fold & QN__FOLD_CHINESE) != 0, "strip_accents",
+                               (t->fold & QN__FOLD_MARKS) != 0, "lowercase",
+                               (t->fold & QN__FOLD_LOWER) != 0);
+        pre = json_pack("{s:s}", "type", "BertPreTokenizer");
+        decoder = json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", "##", "cleanup", 0);
     } else if (t->kind == QN_TOKENIZER_PIECES) {
         bool with_metaspace = t->prefix == QN__PREFIX_FIRST || t->prefix_only_if_needed ||
                               t->splitter.stages > 0;
@@ -198,6 +212,10 @@ static qn_status write_model(const qn_tokenizer *t, json_t *root)
     if (t->kind == QN_TOKENIZER_CHARS)
         model = json_pack("{s:s, s:O, s:s}", "type", "WordLevel", "vocab", vocab, "unk_token",
                           "<unk>");
+    else if (t->kind == QN_TOKENIZER_WORDS)
+        model = json_pack("{s:s, s:o, s:s, s:i, s:O}", "type", "WordPiece", "unk_token",
+                          name_of(t, t->unknown), "continuing_subword_prefix", "##",
+                          "max_input_chars_per_word", (int)t->longest_word, "vocab", vocab);
     else
         model = json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:O, s:O}", "type", "BPE",
                           "dropout", "unk_token", name_of(t, t->unknown),
@@ -208,7 +226,8 @@ static qn_status write_model(const qn_tokenizer *t, json_t *root)
     qn_status status = model && json_object_set_new(root, "model", model) == 0 ? QN_OK
                                                                                : no_memory();
     if (status == QN_OK) status = write_vocab(t, vocab);
-    if (status == QN_OK && t->kind != QN_TOKENIZER_CHARS) status = qn__hf_write_merges(t, merges);
+    if (status == QN_OK && t->kind != QN_TOKENIZER_CHARS && t->kind != QN_TOKENIZER_WORDS)
+        status = qn__hf_write_merges(t, merges);
     json_decref(vocab);
     json_decref(merges);
     return status;

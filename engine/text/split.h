@@ -21,9 +21,10 @@ typedef struct qn__splitter {
 extern const char *const qn__split_gpt2;
 
 qn_status qn__splitter_add(qn__splitter *splitter, const char *pattern) QN_MUST_USE;
-/* All stages of a GGUF tokenizer.ggml.pre name; QN_UNSUPPORTED lists the names that exist. */
-qn_status qn__splitter_add_named(qn__splitter *splitter, const char *name, size_t name_bytes,
-                                 bool *ignores_merges) QN_MUST_USE;
+/* All stages of a GGUF tokenizer.ggml.pre name; QN_UNSUPPORTED names `origin`, the file, and lists
+ * the names that exist. */
+qn_status qn__splitter_add_named(qn__splitter *splitter, const char *origin, const char *name,
+                                 size_t name_bytes, bool *ignores_merges) QN_MUST_USE;
 /* The name in tokenizer.ggml.pre of what cuts like this; NULL where there is none. */
 const char *qn__splitter_name(const qn__splitter *splitter, bool ignores_merges);
 void qn__splitter_free(qn__splitter *splitter);

@@ -92,6 +92,7 @@ qn_status qn__tokenizer_index(qn_tokenizer *t)
             if (t->byte_id[text[0]] < 0) t->byte_id[text[0]] = (int32_t)id;
         }
         if (!is_mergeable(token)) continue;
+        if (token->bytes > t->longest) t->longest = token->bytes;
         if (token->type == QN__TOKEN_NORMAL) qn__index_add(&t->normal, &t->vocab, (int32_t)id);
         if (has_inner_space(text, token->bytes)) t->cuts_at_spaces = false;
     }
@@ -150,15 +151,16 @@ int qn__token_byte(const char *text, size_t bytes)
 
 size_t qn__token_from_file(qn_tokenizer_kind kind, const char *text, size_t bytes, uint8_t *out)
 {
+    bool marked = kind == QN_TOKENIZER_PIECES || kind == QN_TOKENIZER_WORDS;
     size_t made = 0;
     for (size_t at = 0; at < bytes;) {
         uint32_t code = 0;
         size_t length = qn__utf8_decode((const uint8_t *)text + at, bytes - at, &code);
         int byte = length ? qn__code_to_byte(code) : -1;
-        if (kind == QN_TOKENIZER_PIECES) byte = length && code == 0x2581 ? ' ' : -1;
+        if (marked) byte = length && code == 0x2581 ? ' ' : -1;
         if (byte >= 0) {
             out[made++] = (uint8_t)byte;
-        } else if (kind == QN_TOKENIZER_PIECES) {
+        } else if (marked) {
             length = length ? length : 1;
             memcpy(out + made, text + at, length);
             made += length;

@@ -2,6 +2,7 @@
 #ifndef QN_TEXT_TOKENIZER_H
 #define QN_TEXT_TOKENIZER_H
 
+#include "text/fold.h"
 #include "text/merge.h"
 #include "text/split.h"
 #include "text/vocab.h"
@@ -15,7 +16,10 @@ typedef enum qn__prefix {
     QN__PREFIX_EACH   /* also each part after a special token */
 } qn__prefix;
 
-/* Pieces are kept with spaces as spaces, not as U+2581, and byte tokens as their byte. */
+enum { QN__LONGEST_WORD = 100 }; /* BERT's */
+
+/* Pieces are kept with spaces as spaces, not as U+2581, and byte tokens as their byte; of words,
+ * tokens that begin one are kept with a space before them, and "##ing" as "ing". */
 struct qn_tokenizer {
     qn_tokenizer_kind kind;
     qn__vocab vocab;
@@ -38,6 +42,10 @@ struct qn_tokenizer {
     bool by_score;       /* pieces: any two that make a token join, the best score first */
     bool marks_spaces;   /* pieces: U+2581 in a text means a space */
     bool cuts_at_spaces; /* pieces: no token has a space after another character */
+
+    unsigned fold;         /* words: QN__FOLD_... */
+    uint32_t longest;      /* words: bytes of the longest token */
+    uint32_t longest_word; /* words: a word of more characters is unknown */
 };
 
 qn_status qn__tokenizer_create(qn_tokenizer_kind kind, qn_tokenizer **tokenizer) QN_MUST_USE;
@@ -54,9 +62,13 @@ qn_status qn__tokenizer_add_merge(qn_tokenizer *tokenizer, const void *left, siz
 /* Mark the tokens that end a generation: EOS and the well-known names of turn ends. */
 void qn__tokenizer_mark_ends(qn_tokenizer *tokenizer);
 
-/* A file's token: for byte-level vocabularies characters that stand for bytes, for pieces U+2581
- * that stands for a space. out has room for `bytes`; returns the length. */
+/* A file's token: for byte-level vocabularies characters that stand for bytes, for pieces and words
+ * U+2581 that stands for a space. out has room for `bytes`; returns the length. */
 size_t qn__token_from_file(qn_tokenizer_kind kind, const char *text, size_t bytes, uint8_t *out);
+/* WordPiece, longest match first, of one word with a space before it; all of it is the unknown
+ * token if a part of it is in no token. */
+qn_status qn__word_match(const qn_tokenizer *tokenizer, const uint8_t *text, size_t bytes,
+                         qn__ids *ids) QN_MUST_USE;
 /* "<0xNN>" gives NN, anything else -1. */
 int qn__token_byte(const char *text, size_t bytes);
 

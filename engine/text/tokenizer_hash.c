@@ -42,6 +42,8 @@ uint64_t qn__tokenizer_hash(const qn_tokenizer *t)
                            t->by_score,
                            t->marks_spaces,
                            t->cuts_at_spaces,
+                           t->fold,
+                           t->longest_word,
                            (int64_t)t->splitter.stages};
     qn__hasher_add(hasher, row, sizeof row);
     for (size_t i = 0; i < t->vocab.count; i++) add_token(hasher, &t->vocab, i);

@@ -89,7 +89,7 @@ static void test_splits(void **state)
         char cut[256];
         size_t to = 0, start = 0;
         const char *name = cases[i].name;
-        ASSERT_OK(qn__splitter_add_named(&splitter, name, strlen(name), &ignores));
+        ASSERT_OK(qn__splitter_add_named(&splitter, "a test", name, strlen(name), &ignores));
         ASSERT_OK(qn__split(&splitter, (const uint8_t *)text, strlen(text), &ends, &spare));
         for (size_t k = 0; k < ends.count; start = ends.data[k++]) {
             if (k) cut[to++] = '/';

@@ -23,7 +23,8 @@ typedef enum qn_tokenizer_kind {
     QN_TOKENIZER_CHARS, /* one token a Unicode character */
     QN_TOKENIZER_BYTES, /* one token a byte */
     QN_TOKENIZER_BPE,   /* byte-level byte-pair encoding: GPT-2, Llama 3, Qwen */
-    QN_TOKENIZER_PIECES /* SentencePiece-like merging of characters: Llama 2, llama2.c */
+    QN_TOKENIZER_PIECES, /* SentencePiece-like merging of characters: Llama 2, llama2.c */
+    QN_TOKENIZER_WORDS  /* WordPiece: BERT. Decoding gives a space between any two words */
 } qn_tokenizer_kind;
 
 /* Called now and then; false stops the work, which then returns QN_INTERRUPTED. */
