@@ -17,7 +17,7 @@ __kernel void qmatmul(QN_OUT(float, y), QN_IN(uchar, x), QN_IN(uchar, w), QN_IN(
         for (int s = first; s < min(blocks, first + QN_CHUNK / 32); s++) {
             uint quads[8];
             float scale[2], plus[2];
-            qn_weights(panel, i % QB_PANEL, s, quads, scale, plus);
+            qn_weights(qn_at(panel, s), i % QB_PANEL, s % QB_SUBS, quads, scale, plus);
             acc = qn_block(quads, scale, plus, from + s * QN_BLOCK_WORDS, acc);
         }
         total = total + acc;

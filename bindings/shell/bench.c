@@ -66,8 +66,10 @@ static const qn_flag train_flags[] = {
 static const qn_flag decode_flags[] = {
     FLAGS_MODEL,
     {"model", "PATH", "a trained model instead of random weights"},
+    {"type", "T", "quantize what is in floats first: q8_0, q4_0, q4_K ... (default: as it is)"},
     {"prompt-tokens", "N", "length of the prompt (default: 32)"},
     {"tokens", "N", "how many to make after it (default: 64)"},
+    {"profile", NULL, "time every kernel (slower), and show where the time went"},
     FLAG_VARIANT,
     FLAG_REPEATS,
     QN_FLAG_DEVICE,
@@ -222,9 +224,11 @@ static int bench_decode(const qn_args *args)
     char *text = NULL;
     int code = read_config(args, &config);
     if (code == QN_GO_ON) code = bench_options(args, &options);
+    options.type = qn__arg(args, "type");
     if (code == QN_GO_ON) code = qn__arg_int(args, "prompt-tokens", 1, 1 << 24, &prompt_tokens);
     if (code == QN_GO_ON) code = qn__arg_int(args, "tokens", 1, 1 << 24, &tokens);
-    if (code == QN_GO_ON) code = qn__open_device(qn__arg(args, "device"), false, &device);
+    if (code == QN_GO_ON)
+        code = qn__open_device(qn__arg(args, "device"), qn__arg(args, "profile"), &device);
     if (code != QN_GO_ON) return code;
     qn_status status = qn_bench_decode(device, &config, qn__arg(args, "model"), (int)prompt_tokens,
                                        (int)tokens, &options, &text);

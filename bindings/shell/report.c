@@ -194,8 +194,10 @@ int qn__open_model(const qn_args *args, qn_device *device, const char *path, qn_
     int64_t context = 0;
     int code = qn__arg_int(args, "context", 1, 1 << 24, &context);
     if (code != QN_GO_ON) return code;
-    const qn_model_options options = {
-        .size = sizeof options, .adapter = qn__arg(args, "adapter"), .context = (int32_t)context};
+    const qn_model_options options = {.size = sizeof options,
+                                      .adapter = qn__arg(args, "adapter"),
+                                      .context = (int32_t)context,
+                                      .type = qn__arg(args, "type")};
     qn_status status = qn_model_open(device, path, &options, model);
     return status == QN_OK ? QN_GO_ON : qn__say_status(status);
 }

@@ -163,7 +163,7 @@ int qn__perplexity(const qn_args *args, const qn_tokenizer *tokenizer, qn_device
 int qn__open_device(const char *selector, bool profile, qn_device **device);
 /* path NULL: from the model's folder. */
 int qn__open_tokenizer(const char *path, const char *model_path, qn_tokenizer **tokenizer);
-/* With the flags adapter and context. */
+/* With the flags adapter, context and type. */
 int qn__open_model(const qn_args *args, qn_device *device, const char *path, qn_model **model);
 int qn__check_vocab(const qn_tokenizer *tokenizer, const qn_model *model);
 

@@ -134,7 +134,8 @@ qn_status qn__arenas_place(qn_arenas *arenas, uint64_t bytes, uint64_t limit, in
     return QN_OK;
 }
 
-static qn_status add_desc(qn_store *store, const char *group, const char *name, const qn_desc *desc)
+qn_status qn__store_add_desc(qn_store *store, const char *group, const char *name,
+                             const qn_desc *desc)
 {
     int index;
     QN_CHECK(qn__store_index(store, name) < 0, "the store already has a tensor \"%s\"", name);
@@ -156,7 +157,7 @@ qn_status qn_store_add(qn_store *store, const char *group, const char *name, qn_
 {
     QN_TRY(qn__shape_check(shape, dtype));
     qn_desc desc = {.dtype = dtype, .layout = QN_ROWS, .shape = *shape};
-    return add_desc(store, group, name, &desc);
+    return qn__store_add_desc(store, group, name, &desc);
 }
 
 qn_status qn__store_derive(qn_store *store, const char *name, const char *source,
@@ -170,8 +171,8 @@ qn_status qn__store_derive(qn_store *store, const char *name, const char *source
     call.op = qn__op(id);
     call.in[0] = (qn_operand){.there = true, .desc = store->tensors[from].desc};
     QN_TRY(qn__call_shape(&call));
-    QN_TRY(
-        add_desc(store, store->groups[store->tensors[from].group].name, name, &call.out[0].desc));
+    QN_TRY(qn__store_add_desc(store, store->groups[store->tensors[from].group].name, name,
+                              &call.out[0].desc));
     qn_store_tensor *tensor = &store->tensors[store->tensor_count - 1];
     tensor->source = from;
     tensor->packer = strdup(packer);

@@ -71,6 +71,9 @@ qn_store *qn__graph_store(const qn_graph *graph);
 qn_tensor *qn__graph_copy(qn_graph *graph, const char *name, int copy);
 /* Index of a tensor; -1 when there is none. */
 int qn__store_index(const qn_store *store, const char *name);
+/* Declare a tensor of any layout; its shape and type are checked. */
+qn_status qn__store_add_desc(qn_store *store, const char *group, const char *name,
+                             const qn_desc *desc) QN_MUST_USE;
 /* How many copies of a group's tensors to keep; before allocation. */
 qn_status qn__store_set_copies(qn_store *store, const char *group, int copies) QN_MUST_USE;
 /* Let a group live in host memory; before allocation. It does not count as device memory, and ops

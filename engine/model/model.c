@@ -2,12 +2,25 @@
 
 #include "base/check.h"
 #include "model/adapter.h"
+#include "model/quantized.h"
 #include "model/weights.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-qn_status qn__model_create(qn_device *device, const qn_model_config *config, qn_model **model)
+typedef struct kept_source {
+    const qn_weight_source *source;
+    qn_dtype wanted;
+} kept_source;
+
+static qn_desc desc_of_source(void *user, const qn_weight *weight)
+{
+    const kept_source *kept = user;
+    return qn__weight_desc(kept->source, weight, kept->wanted);
+}
+
+static qn_status create(qn_device *device, const qn_model_config *config, const kept_source *source,
+                        qn_model **model)
 {
     *model = NULL;
     QN_TRY(qn_model_config_check(config));
@@ -16,12 +29,27 @@ qn_status qn__model_create(qn_device *device, const qn_model_config *config, qn_
     m->device = device;
     m->config = *config;
     qn_status status = qn_store_create(device, &m->store);
-    if (status == QN_OK) status = qn__weights_declare(m->store, config, QN_F32);
+    if (status == QN_OK)
+        status = source ? qn__weights_declare_each(m->store, config, desc_of_source, (void *)source)
+                        : qn__weights_declare(m->store, config, QN_F32);
     if (status == QN_OK) status = qn_store_allocate(m->store);
     if (status == QN_OK) status = qn__rope_fill(m->store, config);
     if (status != QN_OK) qn_model_destroy(&m);
     *model = m;
     return status;
+}
+
+qn_status qn__model_create(qn_device *device, const qn_model_config *config, qn_model **model)
+{
+    return create(device, config, NULL, model);
+}
+
+qn_status qn__model_from(qn_device *device, const qn_weight_source *source, qn_dtype wanted,
+                         qn_model **model)
+{
+    const kept_source kept = {source, wanted};
+    QN_TRY(create(device, source->config, &kept, model));
+    return qn__weights_read((*model)->store, source, NULL);
 }
 
 qn_status qn__model_over(qn_store *store, const qn_model_config *config, const qn_lora *lora,
@@ -55,8 +83,9 @@ static qn_status load(qn_device *device, const qn_model_file *file, const char *
     qn_weight_source source = qn__weights_of_file(file, &config, path);
     source.adapter = options->adapter ? &adapter : NULL;
     qn_status status = qn__weights_check(&source);
-    if (status == QN_OK) status = qn__model_create(device, &config, model);
-    if (status == QN_OK) status = qn__weights_read((*model)->store, &source, NULL);
+    qn_dtype wanted = QN_DTYPE_COUNT;
+    if (status == QN_OK && options->type) status = qn__quantized_type(options->type, &wanted);
+    if (status == QN_OK) status = qn__model_from(device, &source, wanted, model);
     qn__adapter_close(&adapter);
     return status;
 }

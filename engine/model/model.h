@@ -3,6 +3,7 @@
 #define QN_MODEL_MODEL_H
 
 #include "model/network.h"
+#include "model/weights.h"
 
 struct qn_model {
     qn_device *device;
@@ -28,6 +29,11 @@ struct qn_model {
 /* A model around weights made some other way: declared, not yet filled. */
 qn_status qn__model_create(qn_device *device, const qn_model_config *config,
                            qn_model **model) QN_MUST_USE;
+/* A model with the weights of a source; what products read is kept as it is quantized there, or
+ * quantized to `wanted` (QN_DTYPE_COUNT: not). *model is set, for destruction, after a failure too.
+ */
+qn_status qn__model_from(qn_device *device, const qn_weight_source *source, qn_dtype wanted,
+                         qn_model **model) QN_MUST_USE;
 /* A model over a store that has its weights (qn__weights_declare), and adapters; the store must
  * outlive it. */
 qn_status qn__model_over(qn_store *store, const qn_model_config *config, const qn_lora *lora,

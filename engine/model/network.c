@@ -39,12 +39,26 @@ qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t
     return QN_OK;
 }
 
+static qn_desc desc_of_rank(void *user, const qn_weight *weight)
+{
+    return (qn_desc){.dtype = weight->shape.rank == 2 ? *(qn_dtype *)user : QN_F32,
+                     .layout = QN_ROWS,
+                     .shape = weight->shape};
+}
+
 qn_status qn__weights_declare(qn_store *store, const qn_model_config *config, qn_dtype matrices)
 {
+    return qn__weights_declare_each(store, config, desc_of_rank, &matrices);
+}
+
+qn_status qn__weights_declare_each(qn_store *store, const qn_model_config *config,
+                                   qn_desc (*desc)(void *user, const qn_weight *weight), void *user)
+{
     qn_weight weight;
-    for (int cursor = 0; qn__weight_next(config, &cursor, &weight);)
-        QN_TRY(qn_store_add(store, "weights", weight.name,
-                            weight.shape.rank == 2 ? matrices : QN_F32, &weight.shape));
+    for (int cursor = 0; qn__weight_next(config, &cursor, &weight);) {
+        qn_desc one = desc(user, &weight);
+        QN_TRY(qn__store_add_desc(store, "weights", weight.name, &one));
+    }
     if (qn__arch(config->arch)->learned_positions) return QN_OK;
     qn_shape shape = {.rank = 3, .dim = {config->context, qn__head_size(config) / 2, 2}};
     return qn_store_add(store, "tables", "rope", QN_F32, &shape);
@@ -266,16 +280,34 @@ static qn_tensor *adapted(qn_network *n, qn_tensor *x, qn_tensor *y, qn_role rol
                     qn_apply(n->graph, "matmul trans_b=1", h, trained(n, b.name)));
 }
 
+/* Does the store hold it in blocks? */
+static bool is_quantized(const qn_network *n, const qn_tensor *w)
+{
+    const qn_store *store = qn__graph_store(n->graph);
+    return w && w->store >= 0 && qn_dtype_is_block(store->tensors[w->store].desc.dtype);
+}
+
+/* x as products with quantized matrices read it; made once for all that read the same x. */
+static qn_tensor *quantized(qn_network *n, qn_tensor *x)
+{
+    if (!n->quantized_of || n->quantized_of != x) n->quantized = qn_apply(n->graph, "quantize", x);
+    n->quantized_of = x;
+    return n->quantized;
+}
+
 static qn_tensor *linear(qn_network *n, qn_tensor *x, qn_role role, qn_role bias, int layer)
 {
+    qn_tensor *w = weight(n, role, layer);
+    if (is_quantized(n, w))
+        return adapted(n, x,
+                       qn_apply(n->graph, "qmatmul", quantized(n, x), w, weight(n, bias, layer)),
+                       role, layer);
     bool in_out = qn__arch(n->config->arch)->in_out;
     const char *product = in_out ? "matmul" : "matmul trans_b=1";
-    if (n->type != QN_F32) { /* the bias is added in f32 */
-        qn_tensor *w = weight(n, role, layer);
+    if (n->type != QN_F32) /* the bias is added in f32 */
         return adapted(n, x, qn_apply(n->graph, product, x, w, weight(n, bias, layer)), role,
                        layer);
-    }
-    qn_tensor *y = qn_apply(n->graph, product, x, weight(n, role, layer));
+    qn_tensor *y = qn_apply(n->graph, product, x, w);
     qn_tensor *b = weight(n, bias, layer);
     return adapted(n, x, b ? qn_apply(n->graph, "add", y, b) : y, role, layer);
 }
@@ -403,7 +435,9 @@ qn_tensor *qn__network_hidden(qn_network *n)
     n->rng = qn__network_is_random(n) ? input(n, "rng") : NULL;
     char look_up[32];
     snprintf(look_up, sizeof look_up, "embedding out=%s", qn_dtype_name(n->type));
-    qn_tensor *x = qn_apply(n->graph, look_up, weight(n, QN_TOKENS, -1), input(n, "ids"));
+    qn_tensor *table = weight(n, QN_TOKENS, -1);
+    qn_tensor *x =
+        qn_apply(n->graph, is_quantized(n, table) ? "qembedding" : look_up, table, input(n, "ids"));
     if (arch->learned_positions)
         x = qn_apply(n->graph, "add", x,
                      qn_apply(n->graph, look_up, weight(n, QN_POSITIONS, -1), in.pos));
@@ -422,6 +456,8 @@ qn_tensor *qn__network_hidden(qn_network *n)
 qn_tensor *qn__network_head(qn_network *n, qn_tensor *hidden)
 {
     if (!n->head) n->head = weight(n, n->config->tied ? QN_TOKENS : QN_HEAD, -1);
+    if (is_quantized(n, n->head))
+        return qn_apply(n->graph, "qmatmul", quantized(n, hidden), n->head);
     return qn_apply(n->graph, "matmul trans_b=1", hidden, n->head);
 }
 

@@ -32,7 +32,8 @@ typedef struct qn_network {
         bool again; /* not the first use of this weight */
     } *uses;
     int use_count, use_capacity;
-    qn_tensor *head; /* its weight, once used */
+    qn_tensor *head;                     /* its weight, once used */
+    qn_tensor *quantized_of, *quantized; /* the last input of a quantized product, and its q8x */
 } qn_network;
 
 /* Has it dropout of some kind? Then it reads ".rng". */
@@ -42,6 +43,10 @@ qn_status qn__network_inputs(qn_store *store, const qn_network *network, int64_t
 /* Weights, and the rotary table, in group "weights": matrices in `matrices`, vectors in f32. */
 qn_status qn__weights_declare(qn_store *store, const qn_model_config *config,
                               qn_dtype matrices) QN_MUST_USE;
+/* The same, each as `desc` says. */
+qn_status qn__weights_declare_each(qn_store *store, const qn_model_config *config,
+                                   qn_desc (*desc)(void *user, const qn_weight *weight),
+                                   void *user) QN_MUST_USE;
 /* The name of a tensor's copy in `type`, written to `text`; NULL: the store has none. */
 const char *qn__copy_name(const qn_store *store, const char *name, qn_dtype type, char *text,
                           size_t bytes);

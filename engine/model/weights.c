@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "model/adapter.h"
+#include "model/quantized.h"
 #include "numeric/blocks.h"
 #include "numeric/blocks.h"
 #include "numeric/half.h"
@@ -225,6 +226,11 @@ static qn_status read_all(qn_store *store, const qn_weight_source *source, qn_ha
 {
     qn_weight weight;
     for (int cursor = 0; qn__weight_next(source->config, &cursor, &weight);) {
+        int index = qn__store_index(store, weight.name);
+        if (index >= 0 && store->tensors[index].desc.layout == QN_PANELS) {
+            QN_TRY(qn__weight_write_panels(store, source, &weight));
+            continue;
+        }
         size_t bytes = (size_t)qn_shape_elements(&weight.shape) * sizeof(float);
         float *values = malloc(bytes + 1);
         if (!values) return qn__fail(QN_OS_ERROR, "no memory for %zu bytes", bytes);

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "ops/exec.h"
 
+#define AHEAD " -DQN_AHEAD=9216"
 enum { X, W, BIAS, C };
 enum { FEW = 4, MANY_ROWS = 8, KEPT_ROWS = 128 }; /* KEPT_ROWS as QN_KEPT */
 
@@ -49,9 +50,10 @@ static const char *refuse_matrix(const qn_call *call)
 
 static void begin(qn_exec *exec, const qn_call *call, const char *kernel, int rows_at_once)
 {
-    qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=%d -DQN_FROM_C=%d -DQN_RT=%d",
+    bool large = qn__desc_bytes(&call->in[W].desc) >= 1 << 18;
+    qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=%d -DQN_FROM_C=%d -DQN_RT=%d%s",
                    (int)call->in[W].desc.dtype, call->in[BIAS].there, call->in[C].there,
-                   rows_at_once);
+                   rows_at_once, large ? AHEAD : "");
     qn__exec_tensor(exec, &call->out[0]);
     for (int i = X; i <= C; i++) qn__exec_tensor(exec, &call->in[i]);
     qn__exec_i32(exec, qn__rows(&call->in[X]));

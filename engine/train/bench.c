@@ -4,7 +4,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/rng.h"
+#include "base/hash.h"
 #include "model/model.h"
+#include "model/quantized.h"
 #include "ops/case.h"
 #include "ops/choice.h"
 #include "ops/rig.h"
@@ -201,6 +203,52 @@ static qn_status decode_times(qn_session *session, int32_t vocab, int prompt, in
     return status;
 }
 
+/* Numbers of no meaning, made fast: a sum of two uniforms of splitmix64. */
+static qn_status random_fetch(const qn_weight_source *source, const qn_weight *weight,
+                              float *values)
+{
+    (void)source;
+    uint64_t state = qn__hash(weight->name, strlen(weight->name));
+    for (int64_t i = 0; i < qn_shape_elements(&weight->shape); i++) {
+        uint64_t z = state += 0x9E3779B97F4A7C15u;
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+        values[i] = ((float)(uint32_t)z + (float)(uint32_t)(z >> 32) - 0x1p32f) * 0x1p-37f;
+        if (weight->shape.rank == 1) values[i] += 1;
+    }
+    return QN_OK;
+}
+
+static qn_dtype random_dtype(const qn_weight_source *source, const qn_weight *weight)
+{
+    (void)source;
+    (void)weight;
+    return QN_F32;
+}
+
+static qn_status random_model(qn_device *device, const qn_model_config *config, const char *type,
+                              qn_model **model)
+{
+    const qn_weight_source source = {
+        .fetch = random_fetch, .dtype = random_dtype, .config = config, .path = "random weights"};
+    qn_dtype wanted = QN_DTYPE_COUNT;
+    if (type) QN_TRY(qn__quantized_type(type, &wanted));
+    return qn__model_from(device, &source, wanted, model);
+}
+
+/* Bytes of the weights that making a token reads: all but a table that is only looked up. */
+static double weight_bytes(const qn_model *model)
+{
+    qn_weight weight;
+    double bytes = 0;
+    for (int cursor = 0; qn__weight_next(&model->config, &cursor, &weight);) {
+        int index = qn__store_index(model->store, weight.name);
+        if (weight.role == QN_POSITIONS || (weight.role == QN_TOKENS && !model->config.tied))
+            continue;
+        bytes += (double)qn__desc_bytes(&model->store->tensors[index].desc);
+    }
+    return bytes;
+}
+
 qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, const char *path,
                           int prompt_tokens, int tokens, const qn_bench_options *options,
                           char **json)
@@ -209,12 +257,12 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
     qn_model *model = NULL;
     qn_session *session = NULL;
     double prompt_s = 0, token_s = 0;
-    (void)options;
     *json = NULL;
     QN_TRY(need_peaks(device, &caps));
-    qn_status status =
-        path ? qn_model_load(device, path, &model) : qn__model_create(device, config, &model);
-    if (status == QN_OK && !path) status = qn__weights_init(model->store, &model->config, 1);
+    const char *type = options ? options->type : NULL;
+    const qn_model_options open = {.size = sizeof open, .type = type};
+    qn_status status = path ? qn_model_open(device, path, &open, &model)
+                            : random_model(device, config, type, &model);
     if (status == QN_OK) status = qn_session_create(model, NULL, &session);
     if (status == QN_OK &&
         (prompt_tokens < 1 || tokens < 1 || prompt_tokens + tokens > model->config.context))
@@ -225,14 +273,18 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
         status =
             decode_times(session, model->config.vocab, prompt_tokens, tokens, &prompt_s, &token_s);
     if (status == QN_OK) {
-        double bytes = 4.0 * (double)qn_model_parameters(&model->config);
-        if (!model->config.tied) bytes -= 4.0 * (double)model->config.vocab * model->config.embed;
-        status =
-            dump(json_pack("{s:f,s:f,s:f,s:f,s:s}", "tokens_per_s", 1 / token_s, "gbytes_per_s",
-                           bytes / token_s * 1e-9, "percent_of_bandwidth",
-                           100 * bytes / token_s * 1e-9 / caps->peak_gbytes, "prompt_tokens_per_s",
-                           prompt_tokens / prompt_s, "device", caps->name),
-                 json);
+        double bytes = weight_bytes(model);
+        char *profile = NULL;
+        json_t *root =
+            json_pack("{s:f,s:f,s:f,s:f,s:s}", "tokens_per_s", 1 / token_s, "gbytes_per_s",
+                      bytes / token_s * 1e-9, "percent_of_bandwidth",
+                      100 * bytes / token_s * 1e-9 / caps->peak_gbytes, "prompt_tokens_per_s",
+                      prompt_tokens / prompt_s, "device", caps->name);
+        if (qn__device_profiles(device)) status = qn_plan_profile(model->cache_plan, &profile);
+        if (profile) json_object_set_new(root, "profile", json_loads(profile, 0, NULL));
+        free(profile);
+        if (status == QN_OK) status = dump(root, json);
+        else json_decref(root);
     }
     qn_session_destroy(&session);
     qn_model_destroy(&model);

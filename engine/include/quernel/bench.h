@@ -10,6 +10,7 @@ typedef struct qn_bench_options {
     const char *variant;   /* force; NULL: the engine's choice */
     int repeats;           /* 0: until the figures settle */
     const char *precision; /* of a training step: "f32", "bf16", "f16"; NULL: f32 */
+    const char *type;      /* decoding: quantize what is in floats to this first; NULL: as it is */
 } qn_bench_options;
 
 /* A case line as tests and verbose mode print it: "matmul trans_b=1 : a=f32[5,7] b=f32[3,7]",

@@ -88,6 +88,7 @@ typedef struct qn_model_options {
     uint32_t size;       /* sizeof(qn_model_options) */
     const char *adapter; /* a folder in PEFT's layout, folded into the weights as they are read */
     int32_t context;     /* at most so many tokens, to save memory; rotary positions only */
+    const char *type;    /* quantize what is in floats to this format as it is read: "q8_0" ... */
 } qn_model_options;
 QN_API qn_status qn_model_open(qn_device *device, const char *path, const qn_model_options *options,
                                qn_model **model) QN_MUST_USE;

@@ -1,0 +1,45 @@
+#include "base/threads.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sched.h>
+
+enum { MOST = 16 };
+
+typedef struct part {
+    void (*work)(void *user, int64_t from, int64_t to);
+    void *user;
+    int64_t from, to;
+} part;
+
+static void *run(void *argument)
+{
+    const part *p = argument;
+    p->work(p->user, p->from, p->to);
+    return NULL;
+}
+
+static int cores(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+void qn__share(int64_t count, int64_t least, void (*work)(void *user, int64_t from, int64_t to),
+               void *user)
+{
+    pthread_t ids[MOST];
+    part parts[MOST];
+    int64_t n = count / (least > 0 ? least : 1);
+    if (n > cores()) n = cores();
+    if (n > MOST) n = MOST;
+    if (n < 1) n = 1;
+    int started = 0;
+    for (int64_t i = 0; i < n; i++) {
+        parts[i] = (part){work, user, count * i / n, count * (i + 1) / n};
+        bool mine = i == n - 1 || pthread_create(&ids[started], NULL, run, &parts[i]) != 0;
+        if (mine) run(&parts[i]);
+        else started++;
+    }
+    for (int i = 0; i < started; i++) pthread_join(ids[i], NULL);
+}
