@@ -1,6 +1,7 @@
 #include "text/document.h"
 
 #include "base/check.h"
+#include "text/chat.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,66 +28,6 @@ void qn__document_free(qn__document *d)
     free(d->span);
     free(d->owned);
     *d = (qn__document){0};
-}
-
-/* ---- conversations ---- */
-
-static const char *const roles[] = {"system", "user", "assistant", "tool"};
-static const char turn_begin[] = "<|im_start|>", turn_end[] = "<|im_end|>";
-
-enum { ROLES = sizeof roles / sizeof roles[0], ASSISTANT = 2 };
-
-static int role_of(const char *name)
-{
-    for (int i = 0; i < ROLES; i++)
-        if (strcmp(roles[i], name) == 0) return i;
-    return -1;
-}
-
-/* "role\ncontent" in one piece, since the line feed and white space after it may join. */
-static qn_status add_after_begin(qn__document *d, int role, const char *content, size_t bytes)
-{
-    size_t head = strlen(roles[role]);
-    QN__GROW(d->owned, &d->owned_capacity, d->owned_count + 1);
-    char *text = malloc(head + 1 + bytes);
-    if (!text) return qn__fail(QN_OS_ERROR, "no memory for a message of %zu bytes", bytes);
-    d->owned[d->owned_count++] = text;
-    memcpy(text, roles[role], head);
-    text[head] = '\n';
-    if (bytes) memcpy(text + head + 1, content, bytes);
-    return qn__document_add(d, (qn__span){.text = text, .bytes = head + 1 + bytes});
-}
-
-static qn_status add_begin(qn__document *d)
-{
-    if (d->count > 0) QN_TRY(qn__document_add(d, (qn__span){.text = "\n", .bytes = 1}));
-    return qn__document_add(
-        d, (qn__span){.text = turn_begin, .bytes = sizeof turn_begin - 1, .special = true});
-}
-
-/* The assistant's words are cut from what comes before them, as they are when it answers. */
-static qn_status add_turn(qn__document *d, int role, const qn_message *message)
-{
-    bool learned = role == ASSISTANT;
-    QN_TRY(add_begin(d));
-    QN_TRY(add_after_begin(d, role, message->content, learned ? 0 : message->bytes));
-    if (learned)
-        QN_TRY(qn__document_add(
-            d, (qn__span){.text = message->content, .bytes = message->bytes, .learned = true}));
-    return qn__document_add(d, (qn__span){.learned = learned, .turn_end = true});
-}
-
-qn_status qn__document_chat(qn__document *d, const qn_message *messages, size_t count, bool reply)
-{
-    for (size_t i = 0; i < count; i++) {
-        int role = role_of(messages[i].role);
-        QN_CHECK(role >= 0, "message %zu: role \"%.40s\" is not system, user, assistant or tool",
-                 i + 1, messages[i].role);
-        QN_TRY(add_turn(d, role, &messages[i]));
-    }
-    if (!reply) return QN_OK;
-    QN_TRY(add_begin(d));
-    return add_after_begin(d, ASSISTANT, NULL, 0);
 }
 
 /* ---- JSON ---- */
@@ -144,7 +85,7 @@ static qn_status read_message(const json_t *one, const place *at, qn_message *me
     if (!json_is_object(one)) return BAD(at, "not an object with \"%s\" and \"content\"", "role");
     QN_TRY(text_of(one, "role", at, &message->role, &bytes));
     QN_TRY(text_of(one, "content", at, &message->content, &message->bytes));
-    if (role_of(message->role) >= 0) return QN_OK;
+    if (qn__chat_role(message->role) >= 0) return QN_OK;
     return BAD(at, "role \"%.40s\" is not system, user, assistant or tool", message->role);
 }
 
@@ -161,11 +102,13 @@ static qn_status from_messages(qn__document *d, const json_t *root, const place 
         place one = *at;
         snprintf(one.part, sizeof one.part, "message %zu: ", i + 1);
         status = read_message(json_array_get(list, i), &one, &messages[i]);
-        learns |= status == QN_OK && role_of(messages[i].role) == ASSISTANT && messages[i].bytes;
+        learns |= status == QN_OK && messages[i].bytes &&
+                  qn__chat_role(messages[i].role) == QN__ASSISTANT;
     }
     if (status == QN_OK && !learns)
         status = BAD(at, "no message of role \"%s\" with a content: nothing to learn", "assistant");
-    if (status == QN_OK) status = qn__document_chat(d, messages, count, false);
+    if (status == QN_OK)
+        status = qn__document_chat(d, qn__chat_family_at(0), messages, count, 0);
     free(messages);
     return status;
 }
@@ -206,10 +149,10 @@ void qn__marked_free(qn__marked *m)
 }
 
 /* The control token of that name, or end of text; -1: neither. */
-static int32_t turn_end_of(const qn_tokenizer *tokenizer)
+static int32_t turn_end_of(const qn_tokenizer *tokenizer, const qn__span *span)
 {
-    int32_t id = qn_tokenizer_find(tokenizer, turn_end, sizeof turn_end - 1);
-    if (id >= 0 && qn_tokenizer_is_control(tokenizer, id)) return id;
+    int32_t id = qn_tokenizer_find(tokenizer, span->text, span->bytes);
+    if (span->bytes > 0 && id >= 0 && qn_tokenizer_is_control(tokenizer, id)) return id;
     return qn_tokenizer_eos(tokenizer);
 }
 
@@ -226,54 +169,20 @@ qn_status qn__document_encode(const qn__document *d, size_t i, size_t *at,
                               const qn_tokenizer *tokenizer, qn__marked *out)
 {
     qn__span span = d->span[i];
-    if (span.turn_end) {
-        int32_t id = turn_end_of(tokenizer);
+    bool starts = *at == 0 && (i == 0 || d->span[i - 1].begin);
+    if (span.turn_end || span.begin) {
+        int32_t id = span.turn_end                       ? turn_end_of(tokenizer, &span)
+                     : qn_tokenizer_wants_bos(tokenizer) ? qn_tokenizer_bos(tokenizer)
+                                                         : -1;
+        *at = id >= 0 ? span.bytes : *at;
         if (id >= 0) return qn__marked_add(out, &id, 1, span.learned);
-        span.text = turn_end;
-        span.bytes = sizeof turn_end - 1;
     }
     int32_t *ids;
     size_t count, piece = piece_of(span.text + *at, span.bytes - *at);
-    unsigned flags = (span.special ? QN_ENCODE_SPECIAL : 0u) | (i || *at ? QN_ENCODE_GOES_ON : 0u);
+    unsigned flags = (span.special ? QN_ENCODE_SPECIAL : 0u) | (starts ? 0u : QN_ENCODE_GOES_ON);
     QN_TRY(qn_tokenizer_encode(tokenizer, span.text + *at, piece, flags, &ids, &count));
     qn_status status = qn__marked_add(out, ids, count, span.learned);
     free(ids);
     *at += piece;
-    return status;
-}
-
-static qn_status encode_chat(const qn_tokenizer *tokenizer, qn__document *d, qn__marked *out)
-{
-    int32_t bos = qn_tokenizer_wants_bos(tokenizer) ? qn_tokenizer_bos(tokenizer) : -1;
-    if (bos >= 0) QN_TRY(qn__marked_add(out, &bos, 1, false));
-    for (size_t i = 0; i < d->count; i++) {
-        size_t at = 0;
-        do QN_TRY(qn__document_encode(d, i, &at, tokenizer, out));
-        while (at < d->span[i].bytes);
-    }
-    return QN_OK;
-}
-
-qn_status qn_chat_encode(const qn_tokenizer *tokenizer, const qn_message *messages, size_t count,
-                         bool reply, int32_t **ids, uint8_t **learned, size_t *tokens)
-{
-    qn__document d = {0};
-    qn__marked marked = {0};
-    *ids = NULL;
-    *tokens = 0;
-    if (learned) *learned = NULL;
-    qn_status status = qn__document_chat(&d, messages, count, reply);
-    if (status == QN_OK) status = encode_chat(tokenizer, &d, &marked);
-    qn__document_free(&d);
-    if (status == QN_OK) {
-        *ids = marked.ids.data;
-        *tokens = marked.ids.count;
-        marked.ids.data = NULL;
-        if (learned) {
-            *learned = marked.learned;
-            marked.learned = NULL;
-        }
-    }
-    qn__marked_free(&marked);
     return status;
 }

@@ -5,12 +5,15 @@
 #include "base/json.h"
 #include "text/tokenizer.h"
 
+struct qn__chat_family;
+
 typedef struct qn__span {
     const char *text;
     size_t bytes;
     bool special;  /* names of control tokens in it become these tokens */
     bool learned;  /* else only read */
-    bool turn_end; /* instead of text: what ends a turn, see qn_chat_encode */
+    bool turn_end; /* the control token that the text names, else end of text, else the text */
+    bool begin;    /* no text: the token that begins a text, where the tokenizer wants one */
 } qn__span;
 
 typedef struct qn__document {
@@ -32,9 +35,16 @@ typedef struct qn__marked {
 /* Empty it; what it owns is kept for the next one. */
 void qn__document_clear(qn__document *document);
 qn_status qn__document_add(qn__document *document, qn__span span) QN_MUST_USE;
-/* The turns of a conversation. */
-qn_status qn__document_chat(qn__document *document, const qn_message *messages, size_t count,
-                            bool reply) QN_MUST_USE;
+enum { QN__SYSTEM, QN__USER, QN__ASSISTANT, QN__TOOL };
+/* One of these; -1: another role. */
+int qn__chat_role(const char *name);
+enum {
+    QN__CHAT_REPLY = 1,  /* end with what opens the assistant's turn */
+    QN__CHAT_FOLLOWS = 2 /* an assistant's turn, its end included, came before */
+};
+/* The turns of a conversation as the family writes them. */
+qn_status qn__document_chat(qn__document *document, const struct qn__chat_family *family,
+                            const qn_message *messages, size_t count, unsigned flags) QN_MUST_USE;
 /* What a line of JSON says: {"text"}, {"messages"} or {"prompt", "completion"}. `root` must outlive
  * the document's use; path and line are for messages. */
 qn_status qn__document_json(qn__document *document, const json_t *root, const char *path,

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "text/chat.h"
 
 #include <libgen.h>
 #include <stdlib.h>
@@ -270,6 +271,31 @@ static void read_template(const json_t *root, qn_tokenizer *t)
     t->wants_bos = t->bos >= 0;
 }
 
+/* A string, or a list of {"name", "template"} of which "default" counts. */
+static const qn__chat_family *chat_of(const json_t *value)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(value, i, one)
+    {
+        const char *name = json_string_value(json_object_get(one, "name"));
+        if (name && strcmp(name, "default") == 0) return chat_of(json_object_get(one, "template"));
+    }
+    return json_is_string(value)
+               ? qn__chat_recognise(json_string_value(value), json_string_length(value))
+               : NULL;
+}
+
+static qn_status read_jinja(const char *path, qn_tokenizer *t)
+{
+    char *text;
+    size_t bytes;
+    QN_TRY(qn__file_read(path, &text, &bytes));
+    t->chat = qn__chat_recognise(text, bytes);
+    free(text);
+    return QN_OK;
+}
+
 static qn_status read_config(const char *config, qn_tokenizer *t)
 {
     json_t *root = NULL;
@@ -278,6 +304,7 @@ static qn_status read_config(const char *config, qn_tokenizer *t)
     int32_t eos = token_named(t, json_object_get(root, "eos_token"));
     if (bos >= 0) t->bos = bos;
     if (eos >= 0) t->eos = eos;
+    t->chat = chat_of(json_object_get(root, "chat_template"));
     json_decref(root);
     return QN_OK;
 }
@@ -289,12 +316,15 @@ qn_status qn__hf_read_ends(const json_t *root, const char *path, qn_tokenizer *t
     static const char *const ends[] = {"</s>", "<|end_of_text|>", "<eos>", "<|endoftext|>",
                                        "<|im_end|>", "[SEP]", NULL};
     read_template(root, t);
-    char *copy = strdup(path);
-    char *config = copy ? qn__path_join(dirname(copy), "tokenizer_config.json") : NULL;
-    qn_status status = config ? QN_OK : qn__fail(QN_OS_ERROR, "%s: out of memory", path);
-    if (config && qn__is_file(config)) status = read_config(config, t);
+    char *copy = strdup(path), *folder = copy ? dirname(copy) : NULL;
+    char *config = folder ? qn__path_join(folder, "tokenizer_config.json") : NULL;
+    char *jinja = folder ? qn__path_join(folder, "chat_template.jinja") : NULL;
+    qn_status status = config && jinja ? QN_OK : qn__fail(QN_OS_ERROR, "%s: out of memory", path);
+    if (status == QN_OK && qn__is_file(config)) status = read_config(config, t);
+    if (status == QN_OK && qn__is_file(jinja)) status = read_jinja(jinja, t);
     free(copy);
     free(config);
+    free(jinja);
     if (t->bos < 0) t->bos = first_named(t, begins);
     if (t->eos < 0) t->eos = first_named(t, ends);
     return status;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "file/gguf.h"
+#include "text/chat.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -195,9 +196,31 @@ static qn_status read_specials(const qn_gguf *gguf, qn_tokenizer *t)
     return QN_OK;
 }
 
+/* Some files call the marks of turns user-defined or normal: a user's text must not spell them. */
+static void tag_marks(qn_tokenizer *t)
+{
+    for (size_t id = 0; id < t->vocab.count; id++) {
+        qn__token *token = &t->vocab.token[id];
+        if ((token->type == QN__TOKEN_USER || token->type == QN__TOKEN_NORMAL) &&
+            qn__chat_is_mark((const char *)qn__vocab_text(&t->vocab, id), token->bytes))
+            token->type = QN__TOKEN_CONTROL;
+    }
+}
+
+static qn_status read_template(const qn_gguf *gguf, qn_tokenizer *t)
+{
+    const char *text = "";
+    size_t bytes = 0;
+    QN_TRY(qn__gguf_string(gguf, "tokenizer.chat_template", false, &text, &bytes));
+    t->chat = qn__chat_recognise(text, bytes);
+    return QN_OK;
+}
+
 static qn_status fill(const qn_gguf *gguf, qn_tokenizer *t)
 {
     QN_TRY(read_tokens(gguf, t));
+    QN_TRY(read_template(gguf, t));
+    tag_marks(t);
     if (t->kind == QN_TOKENIZER_BPE) QN_TRY(read_splitter(gguf, t));
     if (t->kind == QN_TOKENIZER_WORDS) QN_TRY(read_fold(gguf, t));
     QN_TRY(read_specials(gguf, t));

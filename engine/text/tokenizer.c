@@ -133,7 +133,8 @@ void qn__tokenizer_mark_ends(qn_tokenizer *t)
 {
     static const char *const names[] = {"<|endoftext|>", "<|end_of_text|>", "<|eot_id|>",
                                         "<|eom_id|>",    "<|im_end|>",      "<|end|>",
-                                        "<end_of_turn>", "<|endofturn|>",   "<|eot|>"};
+                                        "<end_of_turn>", "<|endofturn|>",   "<|eot|>",
+                                        "<|END_OF_TURN_TOKEN|>"};
     if (t->eos >= 0) t->vocab.token[t->eos].is_end = true;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int32_t id = qn__index_find(&t->special, &t->vocab, names[i], strlen(names[i]));

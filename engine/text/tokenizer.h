@@ -20,6 +20,8 @@ enum { QN__LONGEST_WORD = 100 }; /* BERT's */
 
 /* Pieces are kept with spaces as spaces, not as U+2581, and byte tokens as their byte; of words,
  * tokens that begin one are kept with a space before them, and "##ing" as "ing". */
+struct qn__chat_family;
+
 struct qn_tokenizer {
     qn_tokenizer_kind kind;
     qn__vocab vocab;
@@ -42,6 +44,8 @@ struct qn_tokenizer {
     bool by_score;       /* pieces: any two that make a token join, the best score first */
     bool marks_spaces;   /* pieces: U+2581 in a text means a space */
     bool cuts_at_spaces; /* pieces: no token has a space after another character */
+
+    const struct qn__chat_family *chat; /* of the template in the file; NULL: none known */
 
     unsigned fold;         /* words: QN__FOLD_... */
     uint32_t longest;      /* words: bytes of the longest token */

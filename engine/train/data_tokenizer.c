@@ -38,12 +38,12 @@ static qn_status note_characters(gatherer *g, const uint8_t *text, size_t bytes,
 
 static qn_status gather(void *user, const qn__document *document, const char *path, uint64_t done)
 {
-    static const char turn_end[] = "<|im_end|>", end[] = "<|endoftext|>";
+    static const char end[] = "<|endoftext|>";
     gatherer *g = user;
     for (size_t i = 0; i < document->count; i++) {
         const qn__span *span = &document->span[i];
-        const char *text = span->turn_end ? turn_end : span->text;
-        size_t bytes = span->turn_end ? sizeof turn_end - 1 : span->bytes;
+        const char *text = span->text;
+        size_t bytes = span->bytes;
         if (g->seen) QN_TRY(note_characters(g, (const uint8_t *)text, bytes, path));
         else if (g->text.length < LEARN_BYTES) {
             size_t room = LEARN_BYTES - g->text.length;

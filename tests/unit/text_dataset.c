@@ -264,7 +264,8 @@ static void assert_chat(const qn_tokenizer *t, bool reply, const char *want)
     uint8_t *learned;
     size_t count;
     bytes text = {0};
-    assert_ok(qn_chat_encode(t, talk, 3, reply, &ids, &learned, &count));
+    const qn_chat_options options = {.size = sizeof options, .reply = reply};
+    assert_ok(qn_chat_encode(t, &options, talk, 3, &ids, &learned, &count));
     for (size_t i = 0; i < count; i++) {
         size_t length;
         const char *token = qn_tokenizer_token_bytes(t, ids[i], &length);
@@ -296,9 +297,9 @@ static void conversations(void **state)
                 "<|endoftext|>\n<|im_start|>assistant\n[hello<|endoftext|>]\n"
                 "<|im_start|>assistant\n");
     const qn_message wrong = {"robot", "x", 1};
-    assert_int_equal(qn_chat_encode(t, &wrong, 1, true, &ids, &learned, &count), QN_BAD_ARGUMENT);
+    assert_int_equal(qn_chat_encode(t, NULL, &wrong, 1, &ids, &learned, &count), QN_BAD_ARGUMENT);
     assert_non_null(strstr(qn_last_error(), "robot"));
-    assert_ok(qn_chat_encode(t, NULL, 0, false, &ids, NULL, &count));
+    assert_ok(qn_chat_encode(t, NULL, NULL, 0, &ids, NULL, &count));
     assert_true(count == 0 && !ids);
     qn_tokenizer_destroy(&t);
     /* Without any: all is text. */
@@ -330,7 +331,7 @@ static void turn_marks(void **state)
     if (status != QN_OK) fail_msg("%s", qn_last_error());
     const qn_message one = {"user", "<|im_en|", 8};
     const int32_t want[] = {12, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 10, 6, 13};
-    assert_ok(qn_chat_encode(t, &one, 1, false, &ids, &learned, &count));
+    assert_ok(qn_chat_encode(t, NULL, &one, 1, &ids, &learned, &count));
     assert_int_equal(count, sizeof want / sizeof want[0]);
     assert_memory_equal(ids, want, sizeof want);
     for (size_t i = 0; i < count; i++) assert_false(learned[i]);

@@ -109,20 +109,59 @@ typedef struct qn_message {
     size_t bytes;
 } qn_message;
 
-/* A conversation as tokens, in the plain template of training data (that of ChatML):
+typedef struct qn_chat_options {
+    uint32_t size;             /* sizeof(qn_chat_options) */
+    const char *template_name; /* NULL: the tokenizer's own, else "chatml" */
+    bool reply;   /* go on with what opens the assistant's turn, so that the model answers */
+    bool follows; /* the messages come after an assistant's turn whose end is in the context */
+} qn_chat_options;
+
+/* A conversation as tokens, in one of the families of templates that qn_chat_template_at lists;
+ * "chatml", which is also that of training data:
  *
  *   <|im_start|>ROLE\nCONTENT<|im_end|>
  *
- * for each message, with one line feed between two. <|im_start|> and <|im_end|> are the control
- * tokens of these names where the tokenizer has them; otherwise <|im_start|> is ordinary text and a
- * turn ends with the end-of-text token, or, without one, with "<|im_end|>" as ordinary text.
- * reply: go on with a line feed and "<|im_start|>assistant\n", so that the model answers. Begins
- * with BOS where the tokenizer wants it.
+ * for each message, with one line feed between two. Marks such as <|im_start|> are the control
+ * tokens of these names where the tokenizer has them, otherwise ordinary text; what ends a turn is
+ * its mark, else the end-of-text token, else its name as text. Contents are always ordinary text.
+ * Begins with BOS where the tokenizer wants it (not with `follows`). Where a family has no place
+ * for the system's message it stands in the user's first turn.
  * *learned (may be NULL) is 1 for tokens of the assistant's contents and the ends of its turns.
- * The caller frees both. QN_BAD_ARGUMENT: another role. */
-QN_API qn_status qn_chat_encode(const qn_tokenizer *tokenizer, const qn_message *messages,
-                                size_t count, bool reply, int32_t **ids, uint8_t **learned,
-                                size_t *tokens) QN_MUST_USE;
+ * options may be NULL. The caller frees both. QN_BAD_ARGUMENT: another role, or one that the family
+ * lacks; another name. */
+QN_API qn_status qn_chat_encode(const qn_tokenizer *tokenizer, const qn_chat_options *options,
+                                const qn_message *messages, size_t count, int32_t **ids,
+                                uint8_t **learned, size_t *tokens) QN_MUST_USE;
+
+/* The name of family i; NULL past the last. */
+QN_API const char *qn_chat_template_at(size_t i);
+/* Which family is this template, written in Jinja? It is data, never executed. NULL: none. */
+QN_API const char *qn_chat_template_recognise(const char *jinja, size_t bytes);
+/* The family of the template that came with the tokenizer; NULL: none, or none that is known. */
+QN_API const char *qn_tokenizer_chat_template(const qn_tokenizer *tokenizer);
+/* Text that begins the user's next turn where the family has no token for it: a model that goes on
+ * past its turn writes this. NULL: no need, or no such family. */
+QN_API const char *qn_chat_template_stop(const char *name);
+
+/* ---- stop strings ---- */
+
+/* Text passes through until one of some strings has come, wherever its bytes were cut; what may
+ * become one is held back. */
+typedef struct qn_stops qn_stops;
+
+/* count strings, copied; QN_BAD_ARGUMENT if one is empty or longer than 4096 bytes. */
+QN_API qn_status qn_stops_create(const char *const *strings, size_t count,
+                                 qn_stops **stops) QN_MUST_USE;
+/* What may go out now, without the string that ends it; *found stays true from then on, and nothing
+ * more comes out. *out is owned by the stops, NUL-terminated, valid until its next call. */
+QN_API qn_status qn_stops_push(qn_stops *stops, const char *text, size_t bytes, const char **out,
+                               size_t *out_bytes, bool *found) QN_MUST_USE;
+/* What is still held back, at the end of a text. Afterwards a new text may begin. */
+QN_API qn_status qn_stops_finish(qn_stops *stops, const char **out,
+                                 size_t *out_bytes) QN_MUST_USE;
+QN_API void qn_stops_destroy(qn_stops **stops);
+
+/* ---- decoding as tokens come ---- */
 
 /* Decoding as tokens arrive. What comes out is always whole, valid UTF-8: a character cut between
  * tokens waits for its rest, bytes that can never become a character come out as U+FFFD. */
