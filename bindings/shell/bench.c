@@ -56,6 +56,9 @@ static const qn_flag train_flags[] = {
     {"batch", "B", "sequences a step (default: 4)"},
     {"context", "T", "tokens a sequence (default: 64)"},
     {"precision", "P", "f32, bf16 or f16 (default: f32)"},
+    {"micro-batches", "N",
+     "so many batches a step; says what adding their gradients costs (default: 1)"},
+    {"sum-order", "S", "how their gradients are added: tree or chain (default: tree)"},
     {"profile", NULL, "time every kernel (slower), and show where the time went"},
     FLAG_VARIANT,
     FLAG_REPEATS,
@@ -199,11 +202,18 @@ static int bench_train(const qn_args *args)
     qn_model_config config;
     qn_bench_options options;
     qn_device *device = NULL;
-    int64_t batch = 4, context = 64;
+    int64_t batch = 4, context = 64, leaves = 1;
+    const char *order = qn__arg(args, "sum-order") ? qn__arg(args, "sum-order") : "tree";
     char *text = NULL;
     int code = read_config(args, &config);
     if (code == QN_GO_ON) code = bench_options(args, &options);
     options.precision = qn__arg(args, "precision");
+    options.chain = strcmp(order, "chain") == 0;
+    if (code == QN_GO_ON && !options.chain && strcmp(order, "tree") != 0)
+        code = qn__say_error(QN_EXIT_USAGE, "bench train: --sum-order is tree or chain, not \"%s\"",
+                             order);
+    if (code == QN_GO_ON) code = qn__arg_int(args, "micro-batches", 1, 4096, &leaves);
+    options.micro_batches = (int)leaves;
     if (code == QN_GO_ON) code = qn__arg_int(args, "batch", 1, 1 << 20, &batch);
     if (code == QN_GO_ON) code = qn__arg_int(args, "context", 1, 1 << 24, &context);
     if (code == QN_GO_ON)

@@ -10,6 +10,7 @@
 #include "ops/case.h"
 #include "ops/choice.h"
 #include "ops/rig.h"
+#include "train/leaves.h"
 #include "train/loss_scale.h"
 #include "train/metrics.h"
 #include "train/training.h"
@@ -109,29 +110,74 @@ qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench_option
 
 /* ---- a training step ---- */
 
-static qn_status train_steps(qn_training *t, int repeats, double *step_seconds)
+/* Medians in seconds: leaves by themselves, with their gradients added, with the update too. */
+typedef struct step_times {
+    double leaves, added, step;
+} step_times;
+
+static qn_status time_step(qn_training *t, int64_t step, step_times *times)
 {
-    double times[1001];
-    int limit = repeats > 0 && repeats <= 1001 ? repeats : 9, count = 0;
+    const qn_hyper hyper = {1e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, 10.0f, 20.0f, 1.0f};
+    double start = qn__seconds(), loss, norm;
+    QN_TRY(qn__training_step(t, 1, step, &loss, &norm));
+    times->added = qn__seconds() - start;
+    QN_TRY(qn__training_update(t, &hyper));
+    QN_TRY(qn__device_finish(t->store->device));
+    times->step = qn__seconds() - start;
+    if (t->leaves == 1) return QN_OK;
+    start = qn__seconds();
+    QN_TRY(qn__leaves_alone(t));
+    QN_TRY(qn__device_finish(t->store->device));
+    times->leaves = qn__seconds() - start;
+    return QN_OK;
+}
+
+static qn_status train_steps(qn_training *t, int repeats, step_times *medians)
+{
+    enum { MOST = 1001 };
+    static const step_times none;
+    int limit = repeats > 0 && repeats <= MOST ? repeats : 9, count = 0;
+    double *seconds = malloc(3 * MOST * sizeof *seconds);
     int32_t *ids = malloc((size_t)t->rows * 2 * sizeof *ids);
     qn_rng rng = {.seed = 7};
-    if (!ids) return qn__fail(QN_OS_ERROR, "out of memory");
-    for (int64_t r = 0; r < 2 * t->rows; r++)
+    qn_status status = ids && seconds ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+    for (int64_t r = 0; status == QN_OK && r < 2 * t->rows; r++)
         ids[r] = (int32_t)qn__rng_below(&rng, (uint64_t)t->config.vocab);
-    qn_status status = QN_OK;
     for (int i = -2; status == QN_OK && i < limit; i++) {
-        double start = qn__seconds(), loss, norm;
-        qn_hyper hyper = {1e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, 10.0f, 20.0f, 1.0f};
+        step_times now = none;
         for (int64_t leaf = 0; leaf < t->leaves; leaf++)
             qn__training_set_leaf(t, leaf, ids, ids + t->rows);
-        status = qn__training_step(t, 1, i + 2, &loss, &norm);
-        if (status == QN_OK) status = qn__training_update(t, &hyper);
-        if (status == QN_OK) status = qn__device_finish(t->store->device);
-        if (i >= 0) times[count++] = qn__seconds() - start;
+        status = time_step(t, i + 2, &now);
+        if (i < 0) continue;
+        seconds[count] = now.leaves;
+        seconds[MOST + count] = now.added;
+        seconds[2 * MOST + count++] = now.step;
     }
+    if (status == QN_OK)
+        *medians = (step_times){median(seconds, count), median(seconds + MOST, count),
+                                median(seconds + 2 * MOST, count)};
     free(ids);
-    if (status == QN_OK) *step_seconds = median(times, count);
+    free(seconds);
     return status;
+}
+
+static json_t *train_report(qn_device *device, const qn_training *t, const step_times *times)
+{
+    const qn_caps *caps = qn__device_caps(device);
+    uint64_t bytes;
+    qn_device_memory(device, &bytes, NULL);
+    json_t *root = json_pack(
+        "{s:f,s:f,s:f,s:I,s:s,s:I,s:I}", "step_ms", times->step * 1e3, "tokens_per_s",
+        (double)(t->batch * t->length) / times->step, "percent_of_peak",
+        100 * qn__training_flops(t) / times->step / (qn__run_peak_gflops(caps, t->type) * 1e9),
+        "parameters", (json_int_t)qn_model_parameters(&t->config), "device", caps->name,
+        "device_bytes", (json_int_t)bytes, "planned_bytes", (json_int_t)qn__training_bytes(t));
+    if (t->leaves == 1) return root;
+    json_object_set_new(root, "leaves_ms", json_real(times->leaves * 1e3));
+    json_object_set_new(root, "accumulated_ms", json_real(times->added * 1e3));
+    json_object_set_new(root, "accumulation_percent",
+                        json_real(100 * (times->added / times->leaves - 1)));
+    return root;
 }
 
 qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int batch, int context,
@@ -140,10 +186,13 @@ qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int b
     const qn_caps *caps;
     qn_model_config c = *config;
     qn_training *t;
-    qn_training_options train = {
-        .batch = batch, .micro = batch, .variant = options ? options->variant : NULL};
+    int leaves = options && options->micro_batches > 1 ? options->micro_batches : 1;
+    qn_training_options train = {.batch = (int64_t)batch * leaves,
+                                 .micro = batch,
+                                 .chain = options && options->chain,
+                                 .variant = options ? options->variant : NULL};
     if (options && options->precision) QN_TRY(qn__precision(options->precision, &train.type));
-    double seconds = 0;
+    step_times times = {0};
     char *profile = NULL;
     *json = NULL;
     QN_TRY(need_peaks(device, &caps));
@@ -151,21 +200,14 @@ qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int b
     QN_TRY(qn__training_create(device, caps, &c, &train, &t));
     qn_status status = qn__training_prepare(t);
     if (status == QN_OK) status = qn__weights_init(t->store, &c, 1);
-    if (status == QN_OK) status = train_steps(t, options ? options->repeats : 0, &seconds);
+    if (status == QN_OK) status = train_steps(t, options ? options->repeats : 0, &times);
     if (status == QN_OK && qn__device_profiles(device)) {
         qn_plan *plans[QN_STEP_PLANS];
         int64_t runs[QN_STEP_PLANS];
         status = qn__plans_profile(plans, qn__training_plans(t, plans, runs), &profile);
     }
     if (status == QN_OK) {
-        uint64_t bytes;
-        qn_device_memory(device, &bytes, NULL);
-        json_t *root = json_pack(
-            "{s:f,s:f,s:f,s:I,s:s,s:I,s:I}", "step_ms", seconds * 1e3, "tokens_per_s",
-            (double)batch * c.context / seconds, "percent_of_peak",
-            100 * qn__training_flops(t) / seconds / (qn__run_peak_gflops(caps, t->type) * 1e9),
-            "parameters", (json_int_t)qn_model_parameters(&c), "device", caps->name, "device_bytes",
-            (json_int_t)bytes, "planned_bytes", (json_int_t)qn__training_bytes(t));
+        json_t *root = train_report(device, t, &times);
         if (profile) json_object_set_new(root, "profile", json_loads(profile, 0, NULL));
         status = dump(root, json);
     }

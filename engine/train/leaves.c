@@ -86,3 +86,12 @@ qn_status qn__leaves_run(qn_training *t)
 {
     return t->chain ? run_chain(t) : run_tree(t);
 }
+
+qn_status qn__leaves_alone(qn_training *t)
+{
+    for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
+        QN_TRY(qn__store_select(t->store, "leaf", (int)leaf));
+        QN_TRY(qn_plan_run(t->step_plan, QN_ALL, 0, 0));
+    }
+    return QN_OK;
+}

@@ -24,5 +24,7 @@ qn_status qn__leaves_declare(qn_training *training) QN_MUST_USE;
 int64_t qn__leaves_joined(const qn_training *training, int joined);
 /* Forward and backward of all leaves, whose inputs are written; the gradient is then in copy 0. */
 qn_status qn__leaves_run(qn_training *training) QN_MUST_USE;
+/* For measuring: the same leaf by leaf, each gradient over the last one's. */
+qn_status qn__leaves_alone(qn_training *training) QN_MUST_USE;
 
 #endif

@@ -713,6 +713,15 @@ class Device(Case):
         )
         for key in ("step_ms", "tokens_per_s", "percent_of_peak"):
             self.assertIn(key, report)
+        leaves = ("--batch", "2", "--context", "16", "--micro-batches", "3", "--json")
+        for order in ("tree", "chain"):
+            said = self.good("bench", "train", *model, *leaves, "--sum-order", order).stdout
+            report = json.loads(said)
+            self.assertGreater(report["leaves_ms"], 0)
+            self.assertGreater(report["step_ms"], report["accumulated_ms"])
+            part = 100 * (report["accumulated_ms"] / report["leaves_ms"] - 1)
+            self.assertAlmostEqual(report["accumulation_percent"], part, places=3)
+        self.bad(USAGE, "bench", "train", "--sum-order", "heap")
         report = json.loads(
             self.good(
                 "bench", "decode", *model, "--prompt-tokens", "4", "--tokens", "8", "--json"

@@ -4,6 +4,7 @@
 
 #include <quernel/device.h>
 #include <quernel/model.h>
+#include <stdbool.h>
 
 typedef struct qn_bench_options {
     uint32_t size;         /* sizeof(qn_bench_options) */
@@ -11,6 +12,8 @@ typedef struct qn_bench_options {
     int repeats;           /* 0: until the figures settle */
     const char *precision; /* of a training step: "f32", "bf16", "f16"; NULL: f32 */
     const char *type;      /* decoding: quantize what is in floats to this first; NULL: as it is */
+    int micro_batches;     /* of a training step, of `batch` sequences each; 0: 1 */
+    bool chain;            /* add their gradients as a chain instead of a tree */
 } qn_bench_options;
 
 /* A case line as tests and verbose mode print it: "matmul trans_b=1 : a=f32[5,7] b=f32[3,7]",
@@ -19,8 +22,10 @@ typedef struct qn_bench_options {
 QN_API qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench_options *options,
                              char **json) QN_MUST_USE;
 /* A training step on random tokens. JSON: {"step_ms", "tokens_per_s", "percent_of_peak",
- * "parameters", "device", "device_bytes", "planned_bytes", "profile" (device opened with profile)}.
- */
+ * "parameters", "device", "device_bytes", "planned_bytes", "profile" (device opened with profile)};
+ * of several micro-batches also {"leaves_ms": forward and backward of each by itself, nothing kept;
+ * "accumulated_ms": the same with their gradients added, and the norm; "accumulation_percent": how
+ * much longer}, medians of runs in turn. */
 QN_API qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int batch,
                                 int context, const qn_bench_options *options,
                                 char **json) QN_MUST_USE;
