@@ -52,21 +52,62 @@ static const qn_weight_row llama_weights[] = {
     {0},
 };
 
+static const qn_weight_row phi3_weights[] = {
+    {QN_TOKENS, "model.embed_tokens.weight", "token_embd.weight", "VC"},
+    {QN_NORM1, "model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", "C"},
+    {QN_QKV, "model.layers.%d.self_attn.qkv_proj.weight", "blk.%d.attn_qkv.weight", "AC"},
+    {QN_O, "model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", "CQ"},
+    {QN_NORM2, "model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C"},
+    {QN_GATE_UP, "model.layers.%d.mlp.gate_up_proj.weight", "blk.%d.ffn_up.weight", "2C"},
+    {QN_DOWN, "model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", "CF"},
+    {QN_FINAL, "model.norm.weight", "output_norm.weight", "C"},
+    {QN_HEAD, "lm_head.weight", "output.weight", "VC"},
+    {0},
+};
+
+static const qn_weight_row gemma2_weights[] = {
+    {QN_TOKENS, "model.embed_tokens.weight", "token_embd.weight", "VC"},
+    {QN_NORM1, "model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", "C"},
+    {QN_Q, "model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", "QC"},
+    {QN_K, "model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", "KC"},
+    {QN_V_, "model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", "KC"},
+    {QN_O, "model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", "CQ"},
+    {QN_POST1, "model.layers.%d.post_attention_layernorm.weight",
+     "blk.%d.post_attention_norm.weight", "C"},
+    {QN_NORM2, "model.layers.%d.pre_feedforward_layernorm.weight", "blk.%d.ffn_norm.weight", "C"},
+    {QN_GATE, "model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", "FC"},
+    {QN_UP, "model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", "FC"},
+    {QN_DOWN, "model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", "CF"},
+    {QN_POST2, "model.layers.%d.post_feedforward_layernorm.weight", "blk.%d.post_ffw_norm.weight",
+     "C"},
+    {QN_FINAL, "model.norm.weight", "output_norm.weight", "C"},
+    {QN_HEAD, "lm_head.weight", "output.weight", "VC"},
+    {0},
+};
+
 static const qn_arch_row arches[QN_ARCH_COUNT] = {
     [QN_GPT2] = {"gpt2", "GPT2LMHeadModel", "gpt2", gpt2_weights, .layer_norm = true,
                  .learned_positions = true, .fused_qkv = true, .in_out = true, .o_bias = true,
-                 .gpt2_keys = true, .bias = QN_BIAS_CONFIG, .mlp_bias = QN_BIAS_AS_QUERIES},
+                 .gpt2_keys = true, .tied = true, .bias = QN_BIAS_CONFIG,
+                 .mlp_bias = QN_BIAS_AS_QUERIES},
     [QN_LLAMA] = {"llama", "LlamaForCausalLM", "llama", llama_weights, .grouped = true,
                   .swiglu = true, .o_bias = true, .gguf_pairs = true, .gguf_factors = true,
                   .bias = QN_BIAS_CONFIG, .mlp_bias = QN_BIAS_CONFIG},
     [QN_MISTRAL] = {"mistral", "MistralForCausalLM", "llama", llama_weights, .grouped = true,
                     .swiglu = true, .gguf_pairs = true, .gguf_factors = true,
-                    .window = QN_WINDOW_ALL},
+                    .window = QN_WINDOW_ALL, .window_size = 4096},
     [QN_QWEN2] = {"qwen2", "Qwen2ForCausalLM", "qwen2", llama_weights, .grouped = true,
                   .swiglu = true, .bias = QN_BIAS_ALWAYS, .window = QN_WINDOW_LAYERS},
     [QN_QWEN3] = {"qwen3", "Qwen3ForCausalLM", "qwen3", llama_weights, .grouped = true,
                   .swiglu = true, .qk_norm = true, .o_bias = true, .bias = QN_BIAS_CONFIG,
                   .window = QN_WINDOW_LAYERS, .head_size = 128},
+    [QN_PHI3] = {"phi3", "Phi3ForCausalLM", "phi3", phi3_weights, .fused_qkv = true,
+                 .grouped = true, .swiglu = true, .fused_gate = true, .gguf_factors = true,
+                 .window = QN_WINDOW_ALL},
+    [QN_GEMMA2] = {"gemma2", "Gemma2ForCausalLM", "gemma2", gemma2_weights, .grouped = true,
+                   .swiglu = true, .gelu_gate = true, .post_norms = true, .plus_one = true,
+                   .scaled_tokens = true, .tied = true, .window = QN_WINDOW_ALTERNATE,
+                   .head_size = 256, .window_size = 4096, .attention_cap = 50, .logit_cap = 30},
 };
 
 const qn_arch_row *qn__arch(qn_arch arch)
@@ -90,6 +131,12 @@ qn_status qn_arch_find(const char *name, qn_arch *arch)
         return QN_OK;
     }
     return qn__fail(QN_BAD_ARGUMENT, "there is no architecture \"%s\"; there are %s", name, known);
+}
+
+bool qn__is_norm(qn_role role)
+{
+    return role == QN_NORM1 || role == QN_NORM2 || role == QN_FINAL || role == QN_Q_NORM ||
+           role == QN_K_NORM || role == QN_POST1 || role == QN_POST2;
 }
 
 int qn__head_size(const qn_model_config *config)
@@ -120,6 +167,9 @@ static int64_t size_of(const qn_model_config *config, char letter)
     case 'D': return qn__head_size(config);
     case 'Q': return (int64_t)config->heads * qn__head_size(config);
     case 'K': return (int64_t)config->kv_heads * qn__head_size(config);
+    case 'A':
+        return ((int64_t)config->heads + 2 * (int64_t)config->kv_heads) * qn__head_size(config);
+    case '2': return 2 * (int64_t)config->ffn;
     default: return 3 * (int64_t)config->embed;
     }
 }
@@ -236,6 +286,8 @@ static const struct {
     {QN_MISTRAL, "7B", 32000, 32, 32, 8, 4096, 14336, 32768},
     {QN_QWEN2, "0.5B", 151936, 24, 14, 2, 896, 4864, 32768},
     {QN_QWEN3, "0.6B", 151936, 28, 16, 8, 1024, 3072, 40960},
+    {QN_PHI3, "mini", 32064, 32, 32, 32, 3072, 8192, 4096},
+    {QN_GEMMA2, "2B", 256000, 26, 8, 4, 2304, 9216, 8192},
 };
 
 static qn_status no_such_size(qn_arch arch, const char *size_name)
@@ -265,6 +317,9 @@ qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_co
                                 .context = 256,
                                 .norm_eps = 1e-5f,
                                 .rope_theta = 10000.0f,
+                                .attention_cap = row->attention_cap,
+                                .logit_cap = row->logit_cap,
+                                .full_every = row->window == QN_WINDOW_ALTERNATE ? 2 : 0,
                                 .bias = arch == QN_GPT2 || row->bias == QN_BIAS_ALWAYS,
                                 .tied = true,
                                 .bos = -1,
@@ -280,7 +335,9 @@ qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_co
         config->embed = sizes[i].embed;
         config->ffn = sizes[i].ffn;
         config->context = sizes[i].context;
-        config->tied = strcmp(size_name, "1.1B") != 0 && strcmp(size_name, "7B") != 0;
+        config->tied = strcmp(size_name, "1.1B") != 0 && strcmp(size_name, "7B") != 0 &&
+                       strcmp(size_name, "mini") != 0;
+        if (row->window == QN_WINDOW_ALTERNATE) config->window = row->window_size;
         if (row->window == QN_WINDOW_LAYERS) config->rope_theta = 1e6f;
         return QN_OK;
     }
@@ -335,7 +392,7 @@ static qn_status check_attention(const qn_model_config *c)
              qn__head_size(c));
     QN_CHECK(c->heads * (int64_t)qn__head_size(c) < 1 << 24, "%d heads of %d are wider than 2^24",
              c->heads, qn__head_size(c));
-    QN_CHECK(!arch->fused_qkv || qn__head_size(c) * (int64_t)c->heads == c->embed,
+    QN_CHECK(!arch->in_out || qn__head_size(c) * (int64_t)c->heads == c->embed,
              "%s: %d heads of %d are not embed %d", arch->name, c->heads, qn__head_size(c),
              c->embed);
     QN_CHECK(c->kv_heads > 0 && c->heads % c->kv_heads == 0,
@@ -345,6 +402,10 @@ static qn_status check_attention(const qn_model_config *c)
     QN_CHECK(c->window >= 0 && c->window_from >= 0 && c->full_every >= 0,
              "window %d, from layer %d, full every %d: none may be negative", c->window,
              c->window_from, c->full_every);
+    QN_CHECK(c->attention_scale >= 0 && c->attention_cap >= 0 && c->logit_cap >= 0 &&
+                 c->attention_scale < 1e6f && c->attention_cap < 1e6f && c->logit_cap < 1e6f,
+             "attention scale %g, attention cap %g, logit cap %g: each must be in [0, 10^6)",
+             (double)c->attention_scale, (double)c->attention_cap, (double)c->logit_cap);
     QN_CHECK(c->window == 0 || arch->window != QN_WINDOW_NEVER,
              "%s has no sliding window: leave out --window", arch->name);
     return arch->learned_positions ? QN_OK : check_rotary(c);

@@ -25,14 +25,17 @@ typedef enum qn_role {
     QN_V_BIAS,
     QN_O,
     QN_O_BIAS,
+    QN_POST1, /* norm of what attention adds */
     QN_NORM2,
     QN_NORM2_BIAS,
+    QN_GATE_UP, /* both, one after the other */
     QN_GATE,
     QN_GATE_BIAS,
     QN_UP,
     QN_UP_BIAS,
     QN_DOWN,
     QN_DOWN_BIAS,
+    QN_POST2, /* norm of what the feed-forward part adds */
     QN_FINAL,
     QN_FINAL_BIAS,
     QN_HEAD,
@@ -44,7 +47,7 @@ typedef struct qn_weight_row {
     const char *name;  /* Hugging Face's; %d is the layer */
     const char *gguf;  /* GGUF's */
     const char *shape; /* letters: V vocabulary, T context, C embed, F ffn, D head, Q heads x head,
-                          K kv heads x head, 3 = 3C */
+                          K kv heads x head, 3 = 3C, A = Q + 2K, 2 = 2F */
 } qn_weight_row;
 
 /* Biases of linear layers: never, always, as the configuration says, or where queries have one. */
@@ -55,8 +58,13 @@ typedef enum qn_bias_rule {
     QN_BIAS_AS_QUERIES
 } qn_bias_rule;
 /* Sliding windows: none, "sliding_window" in all layers, or in those that "use_sliding_window",
- * "max_window_layers" and "layer_types" name. */
-typedef enum qn_window_rule { QN_WINDOW_NEVER, QN_WINDOW_ALL, QN_WINDOW_LAYERS } qn_window_rule;
+ * "max_window_layers" and "layer_types" name, or in every second one. */
+typedef enum qn_window_rule {
+    QN_WINDOW_NEVER,
+    QN_WINDOW_ALL,
+    QN_WINDOW_LAYERS,
+    QN_WINDOW_ALTERNATE
+} qn_window_rule;
 
 typedef struct qn_arch_row {
     const char *name;             /* also model_type in config.json */
@@ -67,7 +75,13 @@ typedef struct qn_arch_row {
     bool learned_positions;       /* else rotary */
     bool fused_qkv;               /* one product for queries, keys and values */
     bool grouped;                 /* fewer heads of keys and values are allowed */
-    bool swiglu;                  /* else GELU */
+    bool swiglu;                  /* gated by SiLU, or gelu_gate; else GELU without a gate */
+    bool gelu_gate;               /* gated by GELU (tanh form) */
+    bool fused_gate;              /* one product for gate and up */
+    bool post_norms;              /* RMS norm of what attention and feed-forward add */
+    bool plus_one;                /* Hugging Face's norms hold w, which stands for 1 + w */
+    bool scaled_tokens;           /* token embeddings times sqrt(embed) */
+    bool tied;                    /* the head is the embedding where config.json does not say */
     bool in_out;                  /* linear weights are [in, out]; else [out, in] */
     bool qk_norm;                 /* RMS norm of each head's query and key, before they turn */
     bool o_bias;                  /* the output projection has a bias where q, k, v have */
@@ -76,7 +90,9 @@ typedef struct qn_arch_row {
     bool gguf_factors;            /* llama.cpp reads factors of rotary frequencies */
     qn_bias_rule bias, mlp_bias;
     qn_window_rule window;
-    int head_size; /* where config.json does not say; 0: embed / heads */
+    int head_size;                  /* where config.json does not say; 0: embed / heads */
+    int window_size;                /* the same; with a window rule */
+    float attention_cap, logit_cap; /* the same; 0: the architecture has none */
 } qn_arch_row;
 
 const qn_arch_row *qn__arch(qn_arch arch);
@@ -101,6 +117,7 @@ const char *qn__weight_gguf(const qn_model_config *config, const qn_weight *weig
 /* The weight of that role; false where the model has none. */
 bool qn__weight_at(const qn_model_config *config, qn_role role, int layer, qn_weight *weight);
 
+bool qn__is_norm(qn_role role);
 int qn__head_size(const qn_model_config *config);
 /* Does this layer attend through the window? False where the window is no shorter than the context.
  */

@@ -245,10 +245,26 @@ static qn_status read_sizes(const reader *r, qn_model_config *c)
         true, &c->norm_eps);
 }
 
+/* llama.cpp has a fixed scale for Gemma 2: of the 27B model by embed / heads, of others by the head
+ * size. */
+static qn_status read_caps(const reader *r, qn_model_config *c)
+{
+    c->attention_cap = c->logit_cap = c->attention_scale = 0;
+    if (qn__arch(c->arch)->attention_cap == 0) return QN_OK;
+    if (c->layers == QN_GEMMA2_27B_LAYERS)
+        c->attention_scale = (float)(1 / sqrt((double)c->embed / c->heads));
+    QN_TRY(read_f32(r, "attn_logit_softcapping", false, &c->attention_cap));
+    return read_f32(r, "final_logit_softcapping", false, &c->logit_cap);
+}
+
 static qn_status read_window(const reader *r, qn_model_config *c)
 {
-    c->window = c->window_from = c->full_every = 0;
-    if (qn__arch(c->arch)->window == QN_WINDOW_NEVER) return QN_OK;
+    const qn_arch_row *arch = qn__arch(c->arch);
+    bool alternate = arch->window == QN_WINDOW_ALTERNATE;
+    c->window_from = 0;
+    c->window = alternate ? arch->window_size : 0;
+    c->full_every = alternate ? 2 : 0;
+    if (arch->window == QN_WINDOW_NEVER) return QN_OK;
     QN_TRY(read_i32(r, "attention.sliding_window", false, &c->window));
     QN_TRY(read_i32(r, "quernel.window_from", false, &c->window_from));
     return read_i32(r, "quernel.full_every", false, &c->full_every);
@@ -270,6 +286,7 @@ static qn_status read_all(const reader *r, qn_model_config *c)
     if (c->embed < 1 || c->heads < 1 || (c->head_size == 0 && c->embed % c->heads != 0))
         return qn__fail(QN_BAD_DATA, "%s: embed %d cannot be cut into %d heads",
                         qn__gguf_path(r->gguf), c->embed, c->heads);
+    QN_TRY(read_caps(r, c));
     QN_TRY(read_window(r, c));
     if (!qn__arch(c->arch)->learned_positions) QN_TRY(read_rope(r, c));
     QN_TRY(read_id(r, "tokenizer.ggml.bos_token_id", c, &c->bos));

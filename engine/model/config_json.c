@@ -210,9 +210,9 @@ static qn_status read_window(const json_t *json, const char *origin, qn_model_co
 {
     qn_window_rule rule = qn__arch(c->arch)->window;
     const json_t *types = json_object_get(json, "layer_types");
-    bool use = rule == QN_WINDOW_ALL;
+    bool use = rule != QN_WINDOW_LAYERS;
     if (rule == QN_WINDOW_NEVER) return QN_OK;
-    if (!json_object_get(json, "sliding_window") && rule == QN_WINDOW_ALL) c->window = 4096;
+    if (!json_object_get(json, "sliding_window")) c->window = qn__arch(c->arch)->window_size;
     QN_TRY(read_i32(json, origin, "sliding_window", false, &c->window));
     if (rule == QN_WINDOW_ALL) return QN_OK;
     QN_TRY(qn__json_bool(json, origin, "use_sliding_window", false, &use));
@@ -220,6 +220,10 @@ static qn_status read_window(const json_t *json, const char *origin, qn_model_co
     if (c->window == 0) return QN_OK;
     if (c->layers > 0 && c->layers <= 4096 && json_is_array(types))
         return read_layer_types(types, origin, c);
+    if (rule == QN_WINDOW_ALTERNATE) {
+        c->full_every = 2;
+        return QN_OK;
+    }
     c->window_from = 28; /* transformers' own default */
     QN_TRY(read_i32(json, origin, "max_window_layers", false, &c->window_from));
     if (c->window_from >= c->layers) c->window = c->window_from = 0; /* no layer is reached */
@@ -239,9 +243,35 @@ static qn_status read_biases(const json_t *json, const char *origin, qn_model_co
     return qn__json_bool(json, origin, "mlp_bias", false, &c->mlp_bias);
 }
 
+/* What gates the feed-forward part; Gemma calls it "hidden_activation". */
+static qn_status read_activation(const json_t *json, const char *origin, const qn_model_config *c)
+{
+    const char *known = qn__arch(c->arch)->gelu_gate ? "gelu_pytorch_tanh" : "silu", *act = known,
+               *key = "hidden_act";
+    if (qn__arch(c->arch)->gelu_gate && json_object_get(json, "hidden_activation"))
+        key = "hidden_activation";
+    QN_TRY(qn__json_string(json, origin, key, false, &act));
+    if (strcmp(act, known) == 0) return QN_OK;
+    return qn__fail(QN_UNSUPPORTED, "%s: %s \"%.80s\"; %s is known", origin, key, act, known);
+}
+
+static qn_status read_caps(const json_t *json, const char *origin, qn_model_config *c)
+{
+    const qn_arch_row *arch = qn__arch(c->arch);
+    float scalar = 0;
+    if (arch->attention_cap == 0) return QN_OK;
+    c->attention_cap = c->logit_cap = 0;
+    if (!json_object_get(json, "attn_logit_softcapping")) c->attention_cap = arch->attention_cap;
+    if (!json_object_get(json, "final_logit_softcapping")) c->logit_cap = arch->logit_cap;
+    QN_TRY(read_f32(json, origin, "attn_logit_softcapping", &c->attention_cap));
+    QN_TRY(read_f32(json, origin, "final_logit_softcapping", &c->logit_cap));
+    QN_TRY(read_f32(json, origin, "query_pre_attn_scalar", &scalar));
+    if (scalar > 0) c->attention_scale = (float)(1 / sqrt((double)scalar));
+    return QN_OK;
+}
+
 static qn_status read_llama(const json_t *json, const char *origin, qn_model_config *c)
 {
-    const char *act = "silu";
     QN_TRY(read_i32(json, origin, "vocab_size", true, &c->vocab));
     QN_TRY(read_i32(json, origin, "max_position_embeddings", true, &c->context));
     QN_TRY(read_i32(json, origin, "hidden_size", true, &c->embed));
@@ -254,9 +284,8 @@ static qn_status read_llama(const json_t *json, const char *origin, qn_model_con
     QN_TRY(read_i32(json, origin, "head_dim", false, &c->head_size));
     QN_TRY(read_f32(json, origin, "rms_norm_eps", &c->norm_eps));
     QN_TRY(read_biases(json, origin, c));
-    QN_TRY(qn__json_string(json, origin, "hidden_act", false, &act));
-    if (strcmp(act, "silu") != 0)
-        return qn__fail(QN_UNSUPPORTED, "%s: hidden_act \"%s\"; silu is known", origin, act);
+    QN_TRY(read_activation(json, origin, c));
+    QN_TRY(read_caps(json, origin, c));
     QN_TRY(read_window(json, origin, c));
     const json_t *own = json_object_get(json, "quernel"); /* in checkpoints */
     if (own) QN_TRY(qn__json_bool(own, origin, "rope_pairs", false, &c->rope_pairs));
@@ -284,7 +313,7 @@ qn_status qn__config_from_json(const json_t *json, const char *origin, qn_model_
     QN_TRY(qn_model_config_named(arch, NULL, config));
     config->norm_eps = gpt2 ? 1e-5f : 1e-6f; /* transformers' own defaults */
     config->bias = false;
-    config->tied = gpt2;
+    config->tied = qn__arch(arch)->tied;
     QN_TRY(gpt2 ? read_gpt2(json, origin, config) : read_llama(json, origin, config));
     QN_TRY(qn__json_bool(json, origin, "tie_word_embeddings", false, &config->tied));
     read_token(json, "bos_token_id", &config->bos);
@@ -345,11 +374,12 @@ static void window_to_json(const qn_model_config *c, json_t *json)
     if (rule == QN_WINDOW_NEVER) return;
     json_object_set_new(json, "sliding_window",
                         c->window > 0 ? json_integer(c->window) : json_null());
-    if (rule == QN_WINDOW_ALL) return;
+    if (rule != QN_WINDOW_ALL && c->window > 0)
+        json_object_set_new(json, "layer_types", layer_types_to_json(c));
+    if (rule != QN_WINDOW_LAYERS) return;
     json_object_set_new(json, "use_sliding_window", json_boolean(c->window > 0));
     json_object_set_new(json, "max_window_layers",
                         json_integer(c->window > 0 ? c->window_from : c->layers));
-    if (c->window > 0) json_object_set_new(json, "layer_types", layer_types_to_json(c));
 }
 
 static json_t *gpt2_to_json(const qn_model_config *c)
@@ -361,15 +391,31 @@ static json_t *gpt2_to_json(const qn_model_config *c)
                      "attn_pdrop", 0.0, "embd_pdrop", 0.0, "resid_pdrop", 0.0);
 }
 
+static void caps_to_json(const qn_model_config *c, json_t *json)
+{
+    double size = qn__head_size(c), scale = (double)c->attention_scale;
+    json_object_set_new(json, "hidden_activation", json_string("gelu_pytorch_tanh"));
+    json_object_set_new(json, "attn_logit_softcapping",
+                        c->attention_cap > 0 ? json_real((double)c->attention_cap) : json_null());
+    json_object_set_new(json, "final_logit_softcapping",
+                        c->logit_cap > 0 ? json_real((double)c->logit_cap) : json_null());
+    /* transformers takes a whole number. */
+    json_object_set_new(json, "query_pre_attn_scalar",
+                        json_integer((json_int_t)round(scale > 0 ? 1 / (scale * scale) : size)));
+}
+
 static json_t *llama_to_json(const qn_model_config *c)
 {
+    const qn_arch_row *arch = qn__arch(c->arch);
     json_t *json = json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:f,s:s}", "vocab_size",
                              c->vocab, "max_position_embeddings", c->context, "hidden_size",
                              c->embed, "intermediate_size", c->ffn, "num_hidden_layers", c->layers,
                              "num_attention_heads", c->heads, "num_key_value_heads", c->kv_heads,
                              "head_dim", qn__head_size(c), "rms_norm_eps", (double)c->norm_eps,
-                             "rope_theta", (double)c->rope_theta, "hidden_act", "silu");
+                             "rope_theta", (double)c->rope_theta, "hidden_act",
+                             arch->gelu_gate ? "gelu_pytorch_tanh" : "silu");
     if (!json) return NULL;
+    if (arch->attention_cap > 0) caps_to_json(c, json);
     json_object_set_new(json, "rope_scaling", scaling_to_json(c));
     json_object_set_new(json, "attention_bias", json_boolean(c->bias));
     json_object_set_new(json, "mlp_bias", json_boolean(c->mlp_bias));
@@ -393,6 +439,7 @@ json_t *qn__config_to_json(const qn_model_config *c)
     json_object_set_new(json, "tie_word_embeddings", json_boolean(c->tied));
     json_object_set_new(json, "bos_token_id", c->bos >= 0 ? json_integer(c->bos) : json_null());
     json_object_set_new(json, "eos_token_id", c->eos >= 0 ? json_integer(c->eos) : json_null());
+    json_object_set_new(json, "pad_token_id", json_null()); /* Phi-3's default is 32000 */
     json_object_set_new(json, "torch_dtype", json_string("float32"));
     json_object_set_new(json, "use_cache", json_true());
     json_t *own = json_pack("{s:b}", "bias", c->bias);

@@ -16,6 +16,7 @@ static bool is_linear(qn_role role)
     case QN_K:
     case QN_V_:
     case QN_O:
+    case QN_GATE_UP:
     case QN_GATE:
     case QN_UP:
     case QN_DOWN: return true;

@@ -94,12 +94,6 @@ qn_status qn__copies_declare(qn_store *store, const qn_model_config *config, con
     return QN_OK;
 }
 
-static bool is_norm(qn_role role)
-{
-    return role == QN_NORM1 || role == QN_NORM2 || role == QN_FINAL || role == QN_Q_NORM ||
-           role == QN_K_NORM;
-}
-
 /* Two normals from each pair of uniforms; element i is the same however many there are. */
 static void fill_normal(float *values, int64_t count, double deviation, uint64_t seed,
                         uint64_t stream)
@@ -133,7 +127,7 @@ qn_status qn__weights_init(qn_store *store, const qn_model_config *config, uint6
                                : 0.02;
         if (weight.decay) fill_normal(values, count, deviation, seed, stream);
         else
-            for (int64_t i = 0; i < count; i++) values[i] = is_norm(weight.role) ? 1.0f : 0.0f;
+            for (int64_t i = 0; i < count; i++) values[i] = qn__is_norm(weight.role) ? 1.0f : 0.0f;
         qn_status status = qn__store_write_floats(store, weight.name, values, count);
         free(values);
         QN_TRY(status);
@@ -343,11 +337,10 @@ typedef struct layer_inputs {
     qn_tensor *pos, *ranges, *window, *index, *rope;
 } layer_inputs;
 
-static qn_tensor *column(qn_network *n, qn_tensor *x, int part)
+static qn_tensor *columns(qn_network *n, qn_tensor *x, int64_t from, int64_t to)
 {
     char line[64];
-    snprintf(line, sizeof line, "slice axis=1 from=%d to=%d", part * n->config->embed,
-             (part + 1) * n->config->embed);
+    snprintf(line, sizeof line, "slice axis=1 from=%lld to=%lld", (long long)from, (long long)to);
     return qn_apply(n->graph, line, x);
 }
 
@@ -379,9 +372,10 @@ static attention_inputs project(qn_network *n, qn_tensor *x, const layer_inputs 
     attention_inputs a;
     if (arch->fused_qkv) {
         qn_tensor *qkv = linear(n, x, QN_QKV, QN_QKV_BIAS, layer);
-        a.q = heads(n, column(n, qkv, 0), c->heads);
-        a.k = heads(n, column(n, qkv, 1), c->heads);
-        a.v = heads(n, column(n, qkv, 2), c->heads);
+        int64_t size = qn__head_size(c), q = c->heads * size, k = c->kv_heads * size;
+        a.q = heads(n, columns(n, qkv, 0, q), c->heads);
+        a.k = heads(n, columns(n, qkv, q, q + k), c->kv_heads);
+        a.v = heads(n, columns(n, qkv, q + k, q + 2 * k), c->kv_heads);
     } else {
         a.q = heads(n, linear(n, x, QN_Q, QN_Q_BIAS, layer), c->heads);
         a.k = heads(n, linear(n, x, QN_K, QN_K_BIAS, layer), c->kv_heads);
@@ -402,26 +396,51 @@ static qn_tensor *attention(qn_network *n, qn_tensor *x, const layer_inputs *in,
         a.k = cache(n, a.k, in->index, "k", layer);
         a.v = cache(n, a.v, in->index, "v", layer);
     }
-    char line[64];
+    char line[128];
     bool window = qn__layer_has_window(c, layer);
     int keys = ((n->length > 0 ? (int)n->length : c->context) + 1) / 2;
-    snprintf(line, sizeof line, "attention keys=%d", window && c->window < keys ? c->window : keys);
+    snprintf(line, sizeof line, "attention scale=%.9g soft_cap=%.9g keys=%d",
+             (double)c->attention_scale, (double)c->attention_cap,
+             window && c->window < keys ? c->window : keys);
     qn_tensor *o = qn_apply(n->graph, line, a.q, a.k, a.v, window ? in->window : in->ranges);
     o = linear(n, flat(n, o), QN_O, QN_O_BIAS, layer);
+    if (qn__arch(c->arch)->post_norms) o = norm(n, o, QN_POST1, QN_ROLE_COUNT, layer);
     return dropout(n, o, n->dropout, 2 * layer + 1);
+}
+
+/* gate and up as one matrix [2F, C], or as two. */
+static qn_tensor *gated(qn_network *n, qn_tensor *x, int layer)
+{
+    const qn_arch_row *arch = qn__arch(n->config->arch);
+    qn_tensor *gate, *up;
+    if (arch->fused_gate) {
+        qn_tensor *both = linear(n, x, QN_GATE_UP, QN_ROLE_COUNT, layer);
+        gate = columns(n, both, 0, n->config->ffn);
+        up = columns(n, both, n->config->ffn, 2 * (int64_t)n->config->ffn);
+    } else {
+        gate = linear(n, x, QN_GATE, QN_GATE_BIAS, layer);
+        up = linear(n, x, QN_UP, QN_UP_BIAS, layer);
+    }
+    if (!arch->gelu_gate) return qn_apply(n->graph, "swiglu", gate, up);
+    return qn_apply(n->graph, "multiply", qn_apply(n->graph, "gelu", gate), up);
 }
 
 static qn_tensor *feed_forward(qn_network *n, qn_tensor *x, int layer)
 {
-    qn_tensor *h;
-    if (qn__arch(n->config->arch)->swiglu) {
-        qn_tensor *gate = linear(n, x, QN_GATE, QN_GATE_BIAS, layer);
-        h = qn_apply(n->graph, "swiglu", gate, linear(n, x, QN_UP, QN_UP_BIAS, layer));
-    } else {
-        h = qn_apply(n->graph, n->config->gelu_erf ? "gelu erf=1" : "gelu",
-                     linear(n, x, QN_UP, QN_UP_BIAS, layer));
-    }
-    return dropout(n, linear(n, h, QN_DOWN, QN_DOWN_BIAS, layer), n->dropout, 2 * layer + 2);
+    const qn_arch_row *arch = qn__arch(n->config->arch);
+    qn_tensor *h = arch->swiglu ? gated(n, x, layer)
+                                : qn_apply(n->graph, n->config->gelu_erf ? "gelu erf=1" : "gelu",
+                                           linear(n, x, QN_UP, QN_UP_BIAS, layer));
+    h = linear(n, h, QN_DOWN, QN_DOWN_BIAS, layer);
+    if (arch->post_norms) h = norm(n, h, QN_POST2, QN_ROLE_COUNT, layer);
+    return dropout(n, h, n->dropout, 2 * layer + 2);
+}
+
+static qn_tensor *scaled(qn_network *n, qn_tensor *x, double factor)
+{
+    char line[64];
+    snprintf(line, sizeof line, "scale factor=%.9g", factor);
+    return qn_apply(n->graph, line, x);
 }
 
 qn_tensor *qn__network_hidden(qn_network *n)
@@ -441,6 +460,7 @@ qn_tensor *qn__network_hidden(qn_network *n)
     if (arch->learned_positions)
         x = qn_apply(n->graph, "add", x,
                      qn_apply(n->graph, look_up, weight(n, QN_POSITIONS, -1), in.pos));
+    if (arch->scaled_tokens) x = scaled(n, x, sqrt((double)n->config->embed));
     x = dropout(n, x, n->dropout, 0);
     for (int layer = 0; layer < n->config->layers; layer++) {
         qn__graph_begin_block(n->graph, layer + 1);
@@ -456,9 +476,12 @@ qn_tensor *qn__network_hidden(qn_network *n)
 qn_tensor *qn__network_head(qn_network *n, qn_tensor *hidden)
 {
     if (!n->head) n->head = weight(n, n->config->tied ? QN_TOKENS : QN_HEAD, -1);
-    if (is_quantized(n, n->head))
-        return qn_apply(n->graph, "qmatmul", quantized(n, hidden), n->head);
-    return qn_apply(n->graph, "matmul trans_b=1", hidden, n->head);
+    qn_tensor *logits = is_quantized(n, n->head)
+                            ? qn_apply(n->graph, "qmatmul", quantized(n, hidden), n->head)
+                            : qn_apply(n->graph, "matmul trans_b=1", hidden, n->head);
+    double cap = (double)n->config->logit_cap;
+    if (cap == 0) return logits;
+    return scaled(n, qn_apply(n->graph, "tanh", scaled(n, logits, 1 / cap)), cap);
 }
 
 void qn__network_free(qn_network *network)

@@ -34,9 +34,15 @@ static qn_status fits_gguf(const qn_model_config *c)
 {
     const qn_arch_row *arch = qn__arch(c->arch);
     const char *why = NULL;
+    double size = c->layers == QN_GEMMA2_27B_LAYERS && c->arch == QN_GEMMA2
+                      ? (double)c->embed / c->heads
+                      : (double)qn__head_size(c);
+    double scale =
+        c->attention_scale > 0 ? (double)c->attention_scale : 1 / sqrt((double)qn__head_size(c));
     bool factors = c->rope.scaling == QN_ROPE_LLAMA3 || c->rope.scaling == QN_ROPE_FACTORS;
     bool ramp = c->rope.scaling == QN_ROPE_YARN && !c->rope.whole_pairs;
     if (c->gelu_erf) why = "the exact GELU";
+    else if (fabs(scale * sqrt(size) - 1) > 1e-4) why = "a scale of scores of its own";
     else if (!arch->learned_positions && factors && !arch->gguf_factors)
         why = "factors of rotary frequencies";
     else if (!arch->learned_positions && ramp) why = "a yarn ramp that begins inside a pair";
@@ -96,6 +102,9 @@ qn_status qn__config_to_gguf(const qn_model_config *c, qn_gguf_writer *writer)
     QN_TRY(put_i32(writer, arch, "attention.value_length", qn__head_size(c)));
     QN_TRY(put_i32(writer, arch, "rope.dimension_count", qn__head_size(c)));
     QN_TRY(put_f32(writer, arch, "rope.freq_base", c->rope_theta));
+    if (c->attention_cap > 0)
+        QN_TRY(put_f32(writer, arch, "attn_logit_softcapping", c->attention_cap));
+    if (c->logit_cap > 0) QN_TRY(put_f32(writer, arch, "final_logit_softcapping", c->logit_cap));
     QN_TRY(put_window(c, writer, arch));
     return put_scaling(c, writer, arch);
 }

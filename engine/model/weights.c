@@ -196,6 +196,9 @@ static qn_status fetch_from_file(const qn_weight_source *source, const qn_weight
         return qn__fail(QN_OS_ERROR, "%s: no memory for %lld numbers", source->path,
                         (long long)count);
     qn_status status = to_f32(&range, count, plain);
+    bool plus_one = source->file->kind == QN_MODEL_FILE_HF_FOLDER && qn__is_norm(weight->role) &&
+                    qn__arch(source->config->arch)->plus_one;
+    for (int64_t i = 0; plus_one && i < count; i++) plain[i] += 1;
     if (turned) {
         transpose(plain, weight->shape.dim[1], weight->shape.dim[0], values);
         free(plain);

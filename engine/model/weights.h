@@ -49,6 +49,8 @@ qn_status qn__weights_read(qn_store *store, const qn_weight_source *source,
 json_t *qn__config_to_json(const qn_model_config *config);
 qn_status qn__config_from_json(const json_t *json, const char *origin,
                                qn_model_config *config) QN_MUST_USE;
+/* By which llama.cpp knows Gemma 2's largest model, whose scores have a scale of their own. */
+enum { QN_GEMMA2_27B_LAYERS = 46 };
 /* The configuration that GGUF metadata and tensors state, and the metadata of one; config->tied,
  * the biases and the rotary factors follow from which tensors there are. */
 qn_status qn__config_from_gguf(const qn_gguf *gguf, qn_model_config *config) QN_MUST_USE;

@@ -148,6 +148,8 @@ static qn_status write_one(const qn_weight_source *source, const qn_save_options
     if (!values) return qn__fail(QN_OS_ERROR, "no memory for %zu numbers", count);
     qn_model_config saved = qn__config_as_saved(source->config);
     qn_status status = qn__weights_fetch_saved(source, &saved, weight, values);
+    bool plus_one = qn__arch(saved.arch)->plus_one && qn__is_norm(weight->role);
+    for (size_t i = 0; plus_one && i < count; i++) values[i] -= 1;
     size_t bytes;
     if (status == QN_OK)
         status = qn__weights_narrow(weight->name, values, count, dtype_of(source, options, weight),

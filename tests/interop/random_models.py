@@ -4,16 +4,20 @@ ImportError without torch, transformers or numpy."""
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    Gemma2Config,
     GPT2Config,
     LlamaConfig,
     MistralConfig,
+    Phi3Config,
     Qwen2Config,
     Qwen3Config,
 )
 
 
 def theirs_of(folder, tokens):
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
     with torch.no_grad():
         return model(torch.tensor([tokens])).logits[0].numpy()
 
@@ -59,6 +63,20 @@ LLAMA3 = dict(
 YARN = dict(
     rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=8, beta_fast=2
 )
+# Sequences here have 24 tokens: the long factors, as our model's context of 32 takes them.
+LONGROPE = dict(
+    rope_type="longrope",
+    rope_theta=10000.0,
+    short_factor=[1.0, 1.1, 1.2, 1.3],
+    long_factor=[1.0, 1.7, 3.5, 9.25],
+    original_max_position_embeddings=16,
+)
+GEMMA2 = dict(
+    head_dim=12,
+    query_pre_attn_scalar=12,
+    attn_logit_softcapping=2.0,
+    final_logit_softcapping=3.0,
+)
 QWEN_WINDOW = dict(use_sliding_window=True, sliding_window=6)
 ALTERNATING = ["sliding_attention", "full_attention", "sliding_attention"]
 RANDOM = {
@@ -99,5 +117,20 @@ RANDOM = {
     "qwen3, heads of 12, biases, window, bf16 shards": (
         Qwen3Config(**LLAMA, head_dim=12, attention_bias=True, **QWEN_WINDOW, max_window_layers=2),
         dict(dtype=torch.bfloat16, max_shard_size="20KB"),
+    ),
+    "phi3": (Phi3Config(**LLAMA, pad_token_id=0, sliding_window=None), {}),
+    "phi3, window 7, tied": (
+        Phi3Config(**LLAMA, pad_token_id=0, sliding_window=7, tie_word_embeddings=True),
+        {},
+    ),
+    "phi3, longrope": (
+        Phi3Config(**LLAMA, pad_token_id=0, sliding_window=None, rope_parameters=LONGROPE),
+        {},
+    ),
+    "gemma2": (Gemma2Config(**LLAMA, **GEMMA2, sliding_window=40), {}),
+    "gemma2, window 6": (Gemma2Config(**LLAMA, **GEMMA2, sliding_window=6), {}),
+    "gemma2, own scale, window 5, bf16": (
+        Gemma2Config(**LLAMA, **(GEMMA2 | dict(query_pre_attn_scalar=7)), sliding_window=5),
+        dict(dtype=torch.bfloat16),
     ),
 }

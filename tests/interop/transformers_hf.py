@@ -112,7 +112,7 @@ def tells(label, folder):
     path = pathlib.Path(folder, "config.json")
     config = json.loads(path.read_text())
     rope, window = config.get("rope_parameters") or {}, config.get("sliding_window")
-    if rope.get("rope_type", "default") == "default" and not window:
+    if rope.get("rope_type", "default") == "default" and not (window and window < 32):
         return
     with tempfile.TemporaryDirectory() as twin:
         shutil.copytree(folder, twin, dirs_exist_ok=True)

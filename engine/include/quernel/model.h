@@ -11,6 +11,8 @@ typedef enum qn_arch {
     QN_MISTRAL,
     QN_QWEN2,
     QN_QWEN3,
+    QN_PHI3,
+    QN_GEMMA2,
     QN_ARCH_COUNT
 } qn_arch;
 
@@ -47,17 +49,20 @@ typedef struct qn_model_config {
      * window; the others attend to all tokens before. */
     int32_t window_from, full_every;
     float norm_eps;
-    float rope_theta;  /* rotary positions */
-    qn_rope_rule rope; /* rotary positions */
-    bool rope_pairs;   /* rotate pairs (2i, 2i+1) instead of halves */
-    bool bias;         /* gpt2: all linear layers and norms; others: queries, keys, values */
-    bool mlp_bias;     /* llama */
-    bool tied;         /* the head is the token embedding */
-    bool gelu_erf;     /* gpt2: the exact GELU instead of the tanh form */
-    int32_t bos, eos;  /* -1: none */
+    float rope_theta;               /* rotary positions */
+    qn_rope_rule rope;              /* rotary positions */
+    bool rope_pairs;                /* rotate pairs (2i, 2i+1) instead of halves */
+    float attention_scale;          /* of scores; 0: 1 / sqrt(head size) */
+    float attention_cap, logit_cap; /* c > 0: x becomes c tanh(x / c) */
+    bool bias;        /* gpt2: all linear layers and norms; others: queries, keys, values */
+    bool mlp_bias;    /* llama */
+    bool tied;        /* the head is the token embedding */
+    bool gelu_erf;    /* gpt2: the exact GELU instead of the tanh form */
+    int32_t bos, eos; /* -1: none */
 } qn_model_config;
 
-/* "gpt2", "llama", "mistral", "qwen2", "qwen3"; QN_BAD_ARGUMENT lists what there is. */
+/* "gpt2", "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2"; QN_BAD_ARGUMENT lists what there
+ * is. */
 QN_API qn_status qn_arch_find(const char *name, qn_arch *arch) QN_MUST_USE;
 QN_API const char *qn_arch_name(qn_arch arch);
 /* The defaults of an architecture at a named size ("124M", "355M", "774M", "1.5B" for gpt2; "15M",
