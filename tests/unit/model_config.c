@@ -77,6 +77,13 @@ static void windows(void **state)
 {
     (void)state;
     qn_model_config c;
+    round_trip("{\"model_type\":\"gemma2\",\"head_dim\":8,\"sliding_window\":5,"
+               "\"query_pre_attn_scalar\":16,\"attn_logit_softcapping\":null," SIZES "}",
+               &c);
+    assert_true(qn__layer_has_window(&c, 0) && !qn__layer_has_window(&c, 1));
+    assert_true(c.attention_scale == 0.25f && c.attention_cap == 0 && c.logit_cap == 30 && c.tied);
+    round_trip("{\"model_type\":\"phi3\"," SIZES "}", &c);
+    assert_true(c.window == 0 && !c.tied && c.attention_cap == 0);
     round_trip("{\"model_type\":\"qwen2\",\"use_sliding_window\":true,\"sliding_window\":5,"
                "\"max_window_layers\":2," SIZES "}",
                &c);
@@ -128,7 +135,8 @@ static void refused(void **state)
         const char *text, *part;
     } lies[] = {
         {"{" SIZES "}", "model_type"},
-        {"{\"model_type\":\"bloom\"," SIZES "}", "gpt2, llama, mistral, qwen2, qwen3 are known"},
+        {"{\"model_type\":\"bloom\"," SIZES "}",
+         "gpt2, llama, mistral, qwen2, qwen3, phi3, gemma2 are known"},
         {"{\"model_type\":\"llama\"}", "\"vocab_size\" is missing"},
         {"{\"model_type\":\"llama\",\"head_dim\":7," SIZES "}", "even head size, not 7"},
         {"{\"model_type\":\"llama\",\"head_dim\":1024," SIZES "}", "head size of 1024"},
