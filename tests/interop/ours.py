@@ -24,6 +24,7 @@ class Options(ctypes.Structure):
         ("size", ctypes.c_uint32),
         ("adapter", ctypes.c_char_p),
         ("context", ctypes.c_int32),
+        ("type", ctypes.c_char_p),
     ]
 
 
@@ -33,7 +34,7 @@ class Ours:
     def __init__(self, folder, adapter=None):
         self.device, self.model = ctypes.c_void_p(), ctypes.c_void_p()
         must(LIB.qn_device_open(None, ctypes.byref(self.device)))
-        options = Options(ctypes.sizeof(Options), str(adapter).encode() if adapter else None, 0)
+        options = Options(ctypes.sizeof(Options), str(adapter).encode() if adapter else None)
         path = str(folder).encode()
         must(LIB.qn_model_open(self.device, path, ctypes.byref(options), ctypes.byref(self.model)))
 
