@@ -8,7 +8,7 @@
 
 int qn__generate(const qn_command *self, int argc, char **argv);
 
-static const qn_flag flags[] = {
+static const qn_flag own_flags[] = {
     {"model", "PATH", "a model folder, a llama2.c or an llm.c checkpoint"},
     {"adapter", "DIR", "LoRA adapters in PEFT's layout, folded into the model as it is read"},
     {"context", "N", "at most so many tokens at once, to save memory (default: the model's)"},
@@ -20,10 +20,6 @@ static const qn_flag flags[] = {
      "follows; a newline is added at the end only on a terminal"},
     {"tokens", "N",
      "at most so many (default: 200); the end of the text or of the context stops earlier"},
-    {"temperature", "X", "0: always the likeliest token; 1: as the model says (default: 0.8)"},
-    {"top-k", "K", "choose among the K likeliest; 0: among all (default: 0)"},
-    {"top-p", "P", "choose among the likeliest that together have probability P (default: 0.95)"},
-    {"seed", "S", "another number, another text (default: 1)"},
     QN_FLAG_DEVICE,
     QN_FLAG_JSON,
     {0},
@@ -156,13 +152,13 @@ static int print_result(job *j, const char *model, const char *device, const cha
                   "prompt_tokens_per_s", prompt_speed, "model", model, "device", device));
 }
 
-static int open_and_run(job *j, const qn_args *args, const qn_sampler_options *sampler,
-                        const char *model)
+static int open_and_run(job *j, const qn_args *args, qn_sampler_options *sampler, const char *model)
 {
     qn_device *device = NULL;
     char *text = NULL;
     size_t bytes = 0;
     int code = qn__open_tokenizer(qn__arg(args, "tokenizer"), model, &j->tokenizer);
+    sampler->tokenizer = j->tokenizer;
     if (code == QN_GO_ON) code = qn__open_device(qn__arg(args, "device"), false, &device);
     if (code == QN_GO_ON) code = qn__open_model(args, device, model, &j->model);
     qn_status status = QN_OK;
@@ -190,28 +186,21 @@ int qn__generate(const qn_command *self, int argc, char **argv)
 {
     qn_args args;
     const char *model;
-    int64_t top_k = 0, seed = 1;
-    double temperature = 0.8, top_p = 0.95;
+    qn_sampler_options sampler;
+    json_t *keeper = NULL;
     job j = {.tokens = 200};
-    int code = qn__args_parse(&args, self, flags, 0, argc, argv);
+    int code = qn__args_parse(&args, self, qn__sampling_flags(own_flags), 0, argc, argv);
     if (code == QN_GO_ON) code = qn__arg_need(&args, "model", &model);
     if (code == QN_GO_ON) code = qn__arg_int(&args, "tokens", 0, 1 << 30, &j.tokens);
-    if (code == QN_GO_ON) code = qn__arg_int(&args, "top-k", 0, 1 << 30, &top_k);
-    if (code == QN_GO_ON) code = qn__arg_int(&args, "seed", 0, INT64_MAX, &seed);
-    if (code == QN_GO_ON) code = qn__arg_float(&args, "temperature", 0, 100, &temperature);
-    if (code == QN_GO_ON) code = qn__arg_float(&args, "top-p", 0, 1, &top_p);
-    if (code != QN_GO_ON) return code;
-    j.prompt = qn__arg(&args, "prompt") ? qn__arg(&args, "prompt") : "";
-    j.json = qn__arg(&args, "json") != NULL;
+    if (code == QN_GO_ON) code = qn__sampling_options(&args, &sampler, &keeper);
+    j.prompt = code == QN_GO_ON && qn__arg(&args, "prompt") ? qn__arg(&args, "prompt") : "";
+    j.json = code == QN_GO_ON && qn__arg(&args, "json");
     json_t *prompt = json_string(j.prompt);
     bool utf8 = prompt != NULL;
     json_decref(prompt);
     if (j.json && !utf8)
-        return qn__say_error(QN_EXIT_USAGE, "generate: JSON holds only UTF-8, and --prompt is not");
-    qn_sampler_options sampler = {.size = sizeof sampler,
-                                  .temperature = (float)temperature,
-                                  .top_k = (int32_t)top_k,
-                                  .top_p = (float)top_p,
-                                  .seed = (uint64_t)seed};
-    return open_and_run(&j, &args, &sampler, model);
+        code = qn__say_error(QN_EXIT_USAGE, "generate: JSON holds only UTF-8, and --prompt is not");
+    if (code == QN_GO_ON) code = open_and_run(&j, &args, &sampler, model);
+    json_decref(keeper);
+    return code;
 }

@@ -145,6 +145,14 @@ int qn__train_options_over(const qn_args *args, const char *const (*defaults)[2]
  */
 int qn__train_run(const qn_args *args, qn_train_options *options);
 
+/* ---- sampling (sampling.c) ---- */
+
+/* `own` rows, then one for each option of sampling, and --sampling FILE. */
+const qn_flag *qn__sampling_flags(const qn_flag *own);
+/* What --sampling and the flags say, over the defaults. *keeper owns texts that the options borrow:
+ * json_decref it last. Exit code or QN_GO_ON. */
+int qn__sampling_options(const qn_args *args, qn_sampler_options *options, json_t **keeper);
+
 /* ---- eval --choices (choices.c) ---- */
 
 /* Is it llm.c's file, whose questions are tokens already? NULL: no. */

@@ -1,8 +1,6 @@
 /* Generation: one sequence against a KV cache, with the kernels that train. */
 #include "base/check.h"
-#include "base/rng.h"
 #include "model/model.h"
-#include "model/sampler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +9,7 @@ enum { FEED_ROWS = 128 }; /* tokens of a prompt taken at once */
 
 struct qn_session {
     qn_model *model;
-    qn_sampler sampler;
+    qn_sampler *sampler;
     int32_t length;
     float *logits;
     bool fresh; /* logits are those after the last token */
@@ -66,7 +64,7 @@ qn_status qn_session_create(qn_model *model, const qn_sampler_options *options,
     if (!s) return qn__fail(QN_OS_ERROR, "out of memory");
     s->model = model;
     s->logits = malloc((size_t)model->config.vocab * sizeof *s->logits);
-    qn_status status = s->logits ? qn__sampler_init(&s->sampler, options, model->config.vocab)
+    qn_status status = s->logits ? qn_sampler_create(options, model->config.vocab, &s->sampler)
                                  : qn__fail(QN_OS_ERROR, "out of memory");
     if (status == QN_OK) status = qn__model_plan_cache(model);
     if (status == QN_OK) status = qn_plan_prepare(model->cache_plan);
@@ -87,7 +85,7 @@ void qn_session_destroy(qn_session **session)
     qn_session *s = *session;
     if (!s) return;
     if (s->model->holder == s) s->model->holder = NULL;
-    qn__sampler_free(&s->sampler);
+    qn_sampler_destroy(&s->sampler);
     free(s->logits);
     free(s);
     *session = NULL;
@@ -97,6 +95,7 @@ void qn_session_reset(qn_session *session)
 {
     session->length = 0;
     session->fresh = false;
+    qn_sampler_rewind(session->sampler, 0);
 }
 
 int32_t qn_session_length(const qn_session *session)
@@ -130,6 +129,7 @@ static qn_status feed_some(qn_session *session, const int32_t *tokens, int count
     QN_TRY(qn_plan_run(session->model->cache_plan, QN_FORWARD, count, 0));
     session->length += count;
     session->fresh = false;
+    for (int i = 0; i < count; i++) QN_TRY(qn_sampler_accept(session->sampler, tokens[i]));
     return QN_OK;
 }
 
@@ -168,5 +168,5 @@ qn_status qn_session_sample(qn_session *session, int32_t *token)
 {
     const float *logits = NULL;
     QN_TRY(qn_session_logits(session, &logits));
-    return qn__sampler_choose(&session->sampler, logits, token);
+    return qn_sampler_choose(session->sampler, logits, NULL, token);
 }

@@ -3,6 +3,7 @@
 #define QUERNEL_MODEL_H
 
 #include <quernel/device.h>
+#include <quernel/sample.h>
 #include <quernel/text.h>
 
 typedef enum qn_arch {
@@ -151,17 +152,10 @@ QN_API qn_status qn_model_convert(const char *in, const char *out,
 
 /* ---- generation ---- */
 
-typedef struct qn_sampler_options {
-    uint32_t size;     /* sizeof(qn_sampler_options) */
-    float temperature; /* 0: greedy */
-    int32_t top_k;     /* 0: all */
-    float top_p;       /* 1: all */
-    uint64_t seed;
-} qn_sampler_options;
-
 /* One sequence and its KV cache. Parent: the model. */
 typedef struct qn_session qn_session;
 
+/* options: of qn_session_sample; NULL: greedy. */
 QN_API qn_status qn_session_create(qn_model *model, const qn_sampler_options *options,
                                    qn_session **session) QN_MUST_USE;
 QN_API void qn_session_destroy(qn_session **session);

@@ -6,10 +6,13 @@
 #include <quernel/choices.h>
 #include <quernel/device.h>
 #include <quernel/evaluate.h>
+#include <quernel/grammar.h>
 #include <quernel/graph.h>
 #include <quernel/log.h>
 #include <quernel/model.h>
+#include <quernel/option.h>
 #include <quernel/quantize.h>
+#include <quernel/sample.h>
 #include <quernel/status.h>
 #include <quernel/tensor.h>
 #include <quernel/text.h>

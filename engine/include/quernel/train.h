@@ -4,17 +4,11 @@
 
 #include <quernel/graph.h>
 #include <quernel/model.h>
+#include <quernel/option.h>
 
 /* The keys of a run. One table describes them: command flags (--key, with - for _), the JSON file
  * and this interface are the same keys. */
 typedef struct qn_train_options qn_train_options;
-
-typedef struct qn_option_info {
-    const char *key;      /* "min_lr" */
-    const char *type;     /* "int", "float", "text", "flag" */
-    const char *fallback; /* default, as text */
-    const char *help;
-} qn_option_info;
 
 /* The i-th key; NULL past the last. */
 QN_API const qn_option_info *qn_train_option(int i);
