@@ -12,7 +12,7 @@ cos(0.3 i).
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig
-from transformers import Qwen2Config, Qwen3Config
+from transformers import Gemma2Config, Phi3Config, Qwen2Config, Qwen3Config
 
 BATCH, CONTEXT, VOCAB, STEPS = 3, 16, 61, 10
 
@@ -59,12 +59,33 @@ LLAMA_PARTS = (
     "mlp.down_proj.weight",
     "mlp.down_proj.bias",
 )
+PHI3_PARTS = (
+    "input_layernorm.weight",
+    "self_attn.qkv_proj.weight",
+    "self_attn.o_proj.weight",
+    "post_attention_layernorm.weight",
+    "mlp.gate_up_proj.weight",
+    "mlp.down_proj.weight",
+)
+GEMMA2_PARTS = (
+    "input_layernorm.weight",
+    "self_attn.q_proj.weight",
+    "self_attn.k_proj.weight",
+    "self_attn.v_proj.weight",
+    "self_attn.o_proj.weight",
+    "post_attention_layernorm.weight",
+    "pre_feedforward_layernorm.weight",
+    "mlp.gate_proj.weight",
+    "mlp.up_proj.weight",
+    "mlp.down_proj.weight",
+    "post_feedforward_layernorm.weight",
+)
 
 
-def llama_names(layers):
+def llama_names(layers, parts=LLAMA_PARTS):
     names = ["model.embed_tokens.weight"]
     for n in range(layers):
-        names += [f"model.layers.{n}.{part}" for part in LLAMA_PARTS]
+        names += [f"model.layers.{n}.{part}" for part in parts]
     return names + ["model.norm.weight", "lm_head.weight"]
 
 
@@ -81,7 +102,9 @@ def fill(model, names):
     with torch.no_grad():
         for t, name in enumerate(names):
             norm = "ln_" in name and name.endswith("weight") or "norm" in name
-            wave(weights[name], t, 1.0 if norm else 0.0)
+            # Gemma's norms hold w for 1 + w, which is what ours hold.
+            one = 0.0 if model.config.model_type == "gemma2" else 1.0
+            wave(weights[name], t, one if norm else 0.0)
     return names, [weights[n] for n in names]
 
 
@@ -184,6 +207,22 @@ for label, config in {
     "qwen3": Qwen3Config(**like_llama, **window, head_dim=10),
 }.items():
     steps(AutoModelForCausalLM.from_config(config), llama_names(2), label)
+phi3 = Phi3Config(**like_llama, pad_token_id=None, sliding_window=5)
+steps(AutoModelForCausalLM.from_config(phi3), llama_names(2, PHI3_PARTS), "phi3")
+gemma2 = Gemma2Config(
+    **like_llama | dict(tie_word_embeddings=True),
+    head_dim=6,
+    pad_token_id=None,  # a row of padding has no gradient there
+    sliding_window=5,
+    query_pre_attn_scalar=16,
+    attn_logit_softcapping=1.0,
+    final_logit_softcapping=1.5,
+)
+steps(
+    AutoModelForCausalLM.from_config(gemma2, attn_implementation="eager"),
+    llama_names(2, GEMMA2_PARTS),
+    "gemma2",
+)
 steps(
     AutoModelForCausalLM.from_config(gpt2),
     gpt2_names(2),

@@ -49,8 +49,7 @@ static void fill_weights(qn_training *t)
     for (int cursor = 0; qn__weight_next(&t->config, &cursor, &weight); index++) {
         int64_t count = qn_shape_elements(&weight.shape);
         float *values = malloc((size_t)count * sizeof *values);
-        bool norm = weight.role == QN_NORM1 || weight.role == QN_NORM2 || weight.role == QN_FINAL ||
-                    weight.role == QN_Q_NORM || weight.role == QN_K_NORM;
+        bool norm = qn__is_norm(weight.role);
         for (int64_t i = 0; i < count; i++)
             values[i] =
                 (float)((norm ? 1.0 : 0.0) + 0.08 * sin(0.7 * (double)i + 1.3 * index + 0.2));
@@ -227,6 +226,30 @@ static void qwen3(void **state)
     run(&c, BATCH, qwen3_losses, ROWS(qwen3_gradients));
 }
 
+/* One matrix for queries, keys and values, one for gate and up. */
+static void phi3(void **state)
+{
+    (void)state;
+    qn_model_config c = tiny(QN_PHI3);
+    c.window = 5;
+    run(&c, BATCH, phi3_losses, ROWS(phi3_gradients));
+}
+
+/* Caps of scores and logits that bend them, norms after, a window in the first layer. */
+static void gemma2(void **state)
+{
+    (void)state;
+    qn_model_config c = tiny(QN_GEMMA2);
+    c.window = 5;
+    c.head_size = 6;
+    c.tied = true;
+    c.attention_scale = 0.25f;
+    c.attention_cap = 1;
+    c.logit_cap = 1.5f;
+    run(&c, BATCH, gemma2_losses, ROWS(gemma2_gradients));
+    run(&c, 1, gemma2_losses, ROWS(gemma2_gradients));
+}
+
 /* Adapters beside frozen weights, PEFT's numbers: gradients of every A and B, and losses. */
 static void gpt2_lora(void **state)
 {
@@ -254,6 +277,7 @@ int main(void)
         cmocka_unit_test(llama),     cmocka_unit_test(llama_in_leaves),
         cmocka_unit_test(llama3),    cmocka_unit_test(mistral),
         cmocka_unit_test(qwen2),     cmocka_unit_test(qwen3),
+        cmocka_unit_test(phi3),      cmocka_unit_test(gemma2),
         cmocka_unit_test(gpt2_lora), cmocka_unit_test(llama_lora)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
