@@ -19,6 +19,8 @@
         "  quernel generate --model llama --adapter poet --prompt \"O rose\"")                     \
     ROW(generate, "continue a prompt", "--model PATH [--prompt TEXT] [--tokens N] [flags]",        \
         "quernel generate --model model --prompt \"Once upon a time\" --tokens 200")               \
+    ROW(chat, "talk with a model", "--model PATH [--system TEXT] [--template NAME] [flags]",       \
+        "quernel chat --model model.gguf --system \"Answer briefly.\"")                            \
     ROW(convert, "a model from one format to another",                                             \
         "IN OUT [--to hf|gguf|llmc|checkpoint] [--dtype f32|bf16|f16] [flags]",                    \
         "quernel convert stories15M.bin stories --tokenizer tokenizer.bin\n"                       \

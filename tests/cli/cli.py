@@ -21,7 +21,18 @@ import unittest
 from report import Page, check_chart
 
 COMMAND = ""
-COMMANDS = ("devices", "train", "generate", "eval", "report", "plan", "tune", "bench", "tokenize")
+COMMANDS = (
+    "devices",
+    "train",
+    "generate",
+    "chat",
+    "eval",
+    "report",
+    "plan",
+    "tune",
+    "bench",
+    "tokenize",
+)
 BENCHES = ("peak", "op", "gemm", "train", "decode")
 USAGE, DATA, NO_DEVICE, OS_ERROR, CANNOT_WRITE, RETRY = 64, 65, 69, 71, 73, 75
 SEED = int(os.environ.get("QN_TEST_SEED", "1"))

@@ -1,0 +1,45 @@
+/* A conversation with a model: its messages, and which of them the model has read. */
+#ifndef QN_SHELL_TALK_H
+#define QN_SHELL_TALK_H
+
+#include "shell.h"
+
+typedef struct qn_said {
+    char *role, *content;
+    size_t bytes;
+} qn_said;
+
+typedef struct qn_talk {
+    const qn_tokenizer *tokenizer;
+    qn_model *model;
+    qn_session *session;
+    qn_sampler_options sampler;
+    const char *family;   /* a chat template's name */
+    const char *stops[2]; /* NULL: none */
+    int64_t tokens;       /* at most so many in a reply */
+    qn_said *said;
+    size_t count, capacity;
+    size_t read; /* messages that are in the session; the last of them lacks the end of its turn */
+    bool json;
+    /* Of the last reply: */
+    int64_t made, fed;
+    double seconds, feed_seconds;
+    const char *why; /* "end", "stop", "tokens", "context", "interrupted" */
+} qn_talk;
+
+/* Exit code or QN_GO_ON, as everywhere in the shell. */
+int qn__talk_add(qn_talk *talk, const char *role, const char *content, size_t bytes);
+/* Drop messages from `from` on, and have the rest read again. */
+void qn__talk_cut(qn_talk *talk, size_t from);
+void qn__talk_free(qn_talk *talk);
+/* Let the model answer; what it says goes to standard output as it comes, unless talk->json. The
+ * answer becomes a message. When the context is too small, the oldest turns are left out. */
+int qn__talk_reply(qn_talk *talk);
+/* A new number for the sampler, so that the same question has another answer. */
+int qn__talk_reseed(qn_talk *talk);
+
+/* Ctrl-C since the last call of qn__talk_listen (chat.c). */
+bool qn__talk_interrupted(void);
+void qn__talk_listen(void);
+
+#endif
