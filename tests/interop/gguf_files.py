@@ -1,7 +1,8 @@
 """GGUF both ways. The `gguf` package reads what we write; llama.cpp (llama-cpp-python) runs it,
 with logits within 1e-3 of ours; so do random models of every architecture that transformers made
 and we converted, against transformers; what we convert back is byte for byte the folder it came
-from. Without transformers or `gguf` it says so and passes; without llama-cpp-python that part is
+from. Quantized models agree with llama.cpp within what 8-bit activations explain. Without
+transformers or `gguf` it says so and passes; without llama-cpp-python that part is
 left out.
 
     python3 tests/interop/gguf_files.py BUILD_FOLDER DATA_FOLDER
@@ -16,7 +17,9 @@ try:
     import gguf
     import numpy as np
     import torch
-    from random_models import RANDOM, TOKENS, random_model, theirs_of
+    from random_models import GEMMA2, GPT2, LLAMA, RANDOM, TOKENS, random_model, theirs_of
+    from transformers import GPT2Config, Gemma2Config, LlamaConfig, Phi3Config, Qwen2Config
+    from transformers import Qwen3Config
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -239,8 +242,44 @@ def random_models(folder):
         agree(f"random {label}, back in a folder", theirs_of(back, TOKENS), theirs, 1e-4)
 
 
-for part in (stories, shards, tiny, tokenizers, random_models):
-    if part in (tokenizers, random_models) or (DATA / "stories260K.bin").exists():
+# ---- quantized ----
+
+# Both round activations to 8 bits where a matrix is quantized, in blocks of their own choice. In a
+# block of normal numbers the largest is about 3.2 times the root mean square, so a rounding error
+# has 3.2 / 127 / sqrt(12) of it, and so has a product's output. A row passes seven products a
+# layer and the head; errors of different products, and of the two programs, add as squares.
+LAYERS = 2
+NMSE = 2 * (7 * LAYERS + 1) * (3.2 / 127) ** 2 / 12
+
+
+def quantized(folder):
+    if not Llama:
+        return
+    sizes = dict(LLAMA | dict(hidden_size=256, intermediate_size=512, num_hidden_layers=LAYERS))
+    sizes |= dict(num_attention_heads=4, num_key_value_heads=2)
+    gpt2_sizes = GPT2 | dict(n_embd=256, n_inner=512, n_layer=LAYERS)
+    gemma = GEMMA2 | dict(head_dim=64, query_pre_attn_scalar=64)
+    models = {
+        "gpt2": GPT2Config(**gpt2_sizes),
+        "llama": LlamaConfig(**sizes),
+        "qwen2": Qwen2Config(**sizes),
+        "qwen3": Qwen3Config(**sizes, head_dim=64),
+        "phi3": Phi3Config(**sizes, pad_token_id=0, sliding_window=None),
+        "gemma2": Gemma2Config(**sizes, **gemma, sliding_window=40),
+    }
+    for label, config in models.items():
+        hf = random_model(folder / label, config, std=0.05)
+        for kind in ("Q8_0", "Q4_0", "Q4_K_M"):
+            path = folder / f"{label}-{kind}.gguf"
+            quernel("quantize", hf, path, "--type", kind, "--tokenizer", "none", "--quiet")
+            ours, theirs = ours_of(path, TOKENS, 90), llama_cpp_of(path, TOKENS, 32)
+            nmse = float(((ours - theirs) ** 2).sum() / (theirs**2).sum())
+            print(f"{label} {kind}, llama.cpp: NMSE {nmse:.1e}; bound {NMSE:.1e}", flush=True)
+            assert np.abs(theirs).max() > 0.1 and nmse <= NMSE, (label, kind)
+
+
+for part in (stories, shards, tiny, tokenizers, random_models, quantized):
+    if part in (tokenizers, random_models, quantized) or (DATA / "stories260K.bin").exists():
         with tempfile.TemporaryDirectory() as made:
             folder = pathlib.Path(made)
             if part is shards:
