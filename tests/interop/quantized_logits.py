@@ -9,7 +9,7 @@ that has the same relative error. A branch of a layer is a chain of at most thre
 head is one more, and the errors of the 2 L branches are independent: e sqrt(6 L + 1). Later layers
 read what earlier ones left, which may double it: 2 e sqrt(6 L + 1), of the logits' deviation.
 
-    python3 tests/interop/quantized_logits.py BUILD_FOLDER
+    python3 tests/interop/quantized_logits.py BUILD_FOLDER [MODEL ...]
 """
 
 import pathlib
@@ -21,7 +21,15 @@ try:
     import numpy as np
     from llama_cpp import Llama
     from random_models import random_model
-    from transformers import GPT2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+    from transformers import (
+        GPT2Config,
+        Gemma2Config,
+        LlamaConfig,
+        MistralConfig,
+        Phi3Config,
+        Qwen2Config,
+        Qwen3Config,
+    )
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -46,6 +54,10 @@ MODELS = {
     "mistral": MistralConfig(**WIDE, sliding_window=None),
     "qwen2": Qwen2Config(**WIDE, tie_word_embeddings=True),
     "qwen3": Qwen3Config(**WIDE, head_dim=32),
+    "phi3": Phi3Config(**WIDE, pad_token_id=0, sliding_window=None),
+    "gemma2": Gemma2Config(
+        **WIDE, head_dim=32, query_pre_attn_scalar=32, sliding_window=CONTEXT, pad_token_id=0
+    ),
     "gpt2": GPT2Config(
         vocab_size=VOCAB,
         n_positions=CONTEXT,
@@ -86,7 +98,8 @@ def off(logits, exact):
 
 def check(label, config, types, folder):
     plain = folder / "plain.gguf"
-    random_model(folder / "hf", config, std=1 / 16)  # a product keeps the deviation
+    # A product keeps the deviation, and so does a norm: Gemma adds 1 to its weights itself.
+    random_model(folder / "hf", config, std=1 / 16, norm=float(label != "gemma2"))
     quernel("convert", folder / "hf", plain)
     ours_bound, their_bound = (2 * e * np.sqrt(6 * LAYERS + 1) for e in (0.0047, 0.0064))
     for name in types:
@@ -109,6 +122,8 @@ def check(label, config, types, folder):
 
 def main():
     for label, config in MODELS.items():
+        if sys.argv[2:] and label not in sys.argv[2:]:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             check(label, config, ALL if label == "llama" else MOST, pathlib.Path(folder))
 

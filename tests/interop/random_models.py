@@ -22,11 +22,11 @@ def theirs_of(folder, tokens):
         return model(torch.tensor([tokens])).logits[0].numpy()
 
 
-def random_model(folder, config, std=0.1, **save):
+def random_model(folder, config, std=0.1, norm=1.0, **save):
     torch.manual_seed(3)
     model = AutoModelForCausalLM.from_config(config)
     for name, p in model.named_parameters():
-        torch.nn.init.normal_(p, mean=float("norm" in name or "ln_" in name), std=std)
+        torch.nn.init.normal_(p, mean=norm * ("norm" in name or "ln_" in name), std=std)
     model.to(save.pop("dtype", torch.float32)).save_pretrained(folder, **save)
     return folder
 
