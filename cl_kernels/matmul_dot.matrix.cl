@@ -11,6 +11,8 @@
  *                        + i] as words
  *          QN_TURN    0: v(k, lane) = v[k * v_step + lane]   1: v[lane * v_step + k]
  *          QN_FROM_C, QN_BIAS, QN_PRE 0/1, QN_ACT, QN_ONTO as in matmul.wide.cl
+ *          QN_TILE_UNIT  0, or the unit of tile_unit.clh that multiplies instead: blocks of 32
+ * rows, sum order mma32; with QN_S_BY_K s holds tiles from matmul_tiles, s_step of them to 16 rows
  * Tuning:  QN_NV vectors a tile row, 2 or 4; QN_KC elements of k a stretch, even; QN_KEPT rows
  * whose sums fit between stretches; QN_STREAM 0/1 write y past the caches */
 #define QN_W 16
@@ -29,6 +31,9 @@
 #endif
 #ifndef QN_STREAM
 #define QN_STREAM 0
+#endif
+#ifndef QN_TILE_UNIT
+#define QN_TILE_UNIT 0
 #endif
 #ifndef QN_FLIP
 #define QN_FLIP 0
@@ -59,6 +64,13 @@ typedef struct {
 
 #include "matmul_edges.clh"
 
+#if QN_TILE_UNIT
+#if QN_NV != 2 || QN_KC % 32 != 0
+#error "a tile unit takes QN_NV 2 and a QN_KC of whole tiles"
+#endif
+#define QN_ROWS 32
+#include "matmul_amx.clh"
+#else
 #if QN_NV == 2
 #define QN_ROWS 12
 #else
@@ -73,6 +85,7 @@ typedef struct {
 #define QN_TILE 1
 #include "matmul_dot.clh"
 #undef QN_TILE
+#endif
 
 /* Pairs [from, to) of k of this panel into local memory; what lies past the edges is 0. */
 inline void qn_gather(const qn_product *p, __global const ushort *v, const ulong v_step,
@@ -170,10 +183,20 @@ matmul_dot(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(ushort, s), QN_IN
     p.lane = (int)q * QN_PANEL_LANES;
     p.lanes = lanes;
     int k = 0;
+#if QN_TILE_UNIT
+    qn_tile_begin();
+#endif
     do { /* once even when k_total is 0: y = act(c + bias) */
         const int k_to = min(k_total, k + QN_KC);
         qn_gather(&p, vs, v_step, k / 2, (k_to + 1) / 2);
         int i = from;
+#if QN_TILE_UNIT
+        qn_fill_panel(&p, (k_to - k + 1) / 2);
+        for (; i < to; i += QN_ROWS) {
+            qn_fetch_ahead(&p, vs, v_step, k_to, i - from, max(QN_ROWS, to - from));
+            qn_block_tiles(&p, i, min(QN_ROWS, to - i), i - from, k, k_to);
+        }
+#else
         for (; i + QN_ROWS <= to; i += QN_ROWS) {
             if (k == 0) qn_fetch_c(&p, i + QN_ROWS, QN_ROWS);
             qn_fetch_ahead(&p, vs, v_step, k_to, i - from, to - from);
@@ -181,8 +204,12 @@ matmul_dot(QN_OUT(QN_ELEM_Y, y), QN_OUT(QN_ELEM_Y, pre), QN_IN(ushort, s), QN_IN
         }
         for (; i + 4 <= to; i += 4) qn_block_4(&p, i, i - from, k, k_to);
         for (; i < to; i++) qn_block_1(&p, i, i - from, k, k_to);
+#endif
         k = k_to;
     } while (k < k_total);
+#if QN_TILE_UNIT
+    qn_tile_end();
+#endif
 #if QN_STREAM && __has_builtin(__builtin_ia32_sfence)
     __builtin_ia32_sfence(); /* streamed stores are in memory before this item is done */
 #endif
@@ -207,4 +234,27 @@ matmul_pairs(__global uint *pairs, const ulong pairs_offset, QN_IN(ushort, x), c
         vstore16(word, 0, out + i);
     }
     for (; i < to; i++) out[i] = x0[i] | (both ? (uint)x0[x_step + i] << 16 : 0u);
+}
+
+/* Tiles of 16 columns i of x and 32 of k, a word a pair of k, zeros past the edges: word (i % 16, p
+ * % 16) of tile (i / 16, p / 16) = x(2p, i) | x(2p + 1, i) << 16. Grid: (tiles of k, tiles of i,
+ * batch). */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+matmul_tiles(__global uint *tiles, const ulong tiles_offset, QN_IN(ushort, x), const int cols,
+             const int k_total, const ulong x_step, const ulong x_batch, const ulong tiles_batch)
+{
+    const int first = (int)get_group_id(1) * 16, k = (int)get_group_id(0) * 32;
+    const int count = min(16, cols - first);
+    __global const ushort *from = QN_AT(x) + get_group_id(2) * x_batch + (ulong)k * x_step + first;
+    __global uint *out = tiles + tiles_offset + get_group_id(2) * tiles_batch +
+                         (get_group_id(1) * get_num_groups(0) + get_group_id(0)) * 256;
+    uint16 tile[16];
+    for (int p = 0; p < 16; p++) {
+        tile[p] = (uint16)(0);
+        if (k + 2 * p < k_total) tile[p] = qn_load_u16(from + 2 * p * x_step, count);
+        if (k + 2 * p + 1 < k_total)
+            tile[p] |= qn_load_u16(from + (2 * p + 1) * x_step, count) << 16;
+    }
+    qn_turn16(tile);
+    for (int i = 0; i < 16; i++) vstore16(tile[i], i, out);
 }

@@ -122,6 +122,7 @@ qn_status qn__discover(qn_found **found, int *count)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, pin_pocl_threads);
+    (void)qn__amx_permitted(QN_AMX_BF16); /* before a device has threads */
     cl_platform_id platforms[64];
     cl_uint platform_count = 0;
     *found = NULL;

@@ -96,4 +96,9 @@ void qn__advice(json_t *lines, int found_count);
 void qn__programs_free(qn_device *device);
 /* `seed` and the text of every kernel source. */
 uint64_t qn__kernel_sources_key(uint64_t seed);
+/* Whether AMX multiplies tiles of this type here; the first call asks the system for permission,
+ * which holds for threads that start afterwards. */
+typedef enum qn_amx_type { QN_AMX_BF16, QN_AMX_INT8 } qn_amx_type;
+bool qn__amx_permitted(qn_amx_type type);
+
 #endif

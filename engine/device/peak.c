@@ -162,8 +162,8 @@ static qn_status measure_fma(qn_device *device, qn_buffer *out, bool wide, size_
 /* ---- matrix units ---- */
 
 /* What a proven probe promises: QN_UNIT and the lanes of matrix_unit.clh, and the operations of one
- * round of an item's unit in its peak kernel (8 fragments, or 16 chains of 16 sums). Of each type
- * the first that is proven counts. */
+ * round of an item's unit in its peak kernel (8 fragments, 16 chains of 16 sums, or 4 tiles). Of
+ * each type the first that is proven counts. */
 typedef struct matrix_unit {
     qn_probe_id probe;
     const char *file;
@@ -173,6 +173,8 @@ typedef struct matrix_unit {
 } matrix_unit;
 
 static const matrix_unit matrix_units[] = {
+    {QN_PROBE_X86_AMX_BF16, "peak_x86_amx_bf16.cl", false, 0, 1, 4.0 * 16 * 16 * 32 * 2},
+    {QN_PROBE_X86_AMX_INT8, "peak_x86_amx_int8.cl", true, 0, 1, 4.0 * 16 * 16 * 64 * 2},
     {QN_PROBE_X86_BF16, "peak_x86_bf16.cl", false, 0, 1, 16.0 * 16 * 4},
     {QN_PROBE_X86_VNNI, "peak_x86_vnni.cl", true, 0, 1, 16.0 * 16 * 8},
     {QN_PROBE_MATRIX_PTX, "peak_matrix.cl", false, 1, 32, 8.0 * 16 * 16 * 16 * 2},
@@ -291,9 +293,9 @@ qn_status qn_device_measure(qn_device *device, qn_peaks *peaks)
     if (caps->type == QN_CPU) {
         int threads = caps->compute_units, long_rounds = rounds * 16;
         peaks->host_gflops = host_gflops(threads, long_rounds, HOST_F32);
-        if (qn__proven(caps, QN_PROBE_X86_BF16))
+        if (qn__proven(caps, QN_PROBE_X86_BF16) && !qn__proven(caps, QN_PROBE_X86_AMX_BF16))
             peaks->host_matrix_gflops = host_gflops(threads, long_rounds, HOST_BF16);
-        if (qn__proven(caps, QN_PROBE_X86_VNNI))
+        if (qn__proven(caps, QN_PROBE_X86_VNNI) && !qn__proven(caps, QN_PROBE_X86_AMX_INT8))
             peaks->host_int8_gops = host_gflops(threads, long_rounds, HOST_INT8);
     }
     caps->peak_gflops = peaks->gflops;

@@ -239,6 +239,60 @@ static bool prove_x86_vnni(qn_device *device, float data[4][ITEMS])
     return memcmp(want, data[0], sizeof want) == 0;
 }
 
+/* A unit without its permission kills the process that tries it: asked first. Sums of bf16 in the
+ * order of tile_unit.clh, which rounds nearly every one. */
+static bool prove_x86_amx_bf16(qn_device *device, float data[4][ITEMS])
+{
+    uint32_t a[ITEMS], b[ITEMS];
+    float want[ITEMS];
+    if (!qn__amx_permitted(QN_AMX_BF16)) return false;
+    for (int i = 0; i < ITEMS; i++) {
+        a[i] = (uint32_t)qn__f32_to_bf16((float)(i * 7 % 251) * 0.37f - 31) << 16 |
+               qn__f32_to_bf16((float)(i * 11 % 239) * 0.53f - 57);
+        b[i] = (uint32_t)qn__f32_to_bf16((float)(i * 5 % 241) * 0.29f - 23) << 16 |
+               qn__f32_to_bf16((float)(i * 13 % 233) * 0.41f - 39);
+        data[3][i] = (float)(i * 29 % 97 - 40) * 0.7f;
+    }
+    for (int i = 0; i < ITEMS; i++) {
+        float even = 0, odd = 0;
+        for (int k = 0; k < 16; k++) {
+            uint32_t x = a[i / 16 * 16 + k], y = b[k * 16 + i % 16];
+            even = fmaf(qn__bf16_to_f32((uint16_t)x), qn__bf16_to_f32((uint16_t)y), even);
+            odd = fmaf(qn__bf16_to_f32((uint16_t)(x >> 16)), qn__bf16_to_f32((uint16_t)(y >> 16)),
+                       odd);
+        }
+        want[i] = data[3][i] + (even + odd);
+    }
+    memcpy(data[1], a, sizeof a);
+    memcpy(data[2], b, sizeof b);
+    if (run_kernel(device, QN_PROBE_X86_AMX_BF16, data, 4, false, 1, 1) != QN_OK) return false;
+    return memcmp(want, data[0], sizeof want) == 0;
+}
+
+static bool prove_x86_amx_int8(qn_device *device, float data[4][ITEMS])
+{
+    uint32_t a[ITEMS], b[ITEMS], c[ITEMS], want[ITEMS];
+    if (!qn__amx_permitted(QN_AMX_INT8)) return false;
+    for (int i = 0; i < ITEMS; i++) {
+        a[i] = (uint32_t)i * 2654435761u;
+        b[i] = (uint32_t)i * 2246822519u + 374761393u;
+        c[i] = i % 5 == 0 ? (uint32_t)INT32_MAX - 99 : (uint32_t)(i * 311 - 40000);
+    }
+    for (int i = 0; i < ITEMS; i++) {
+        want[i] = c[i];
+        for (int k = 0; k < 64; k++) {
+            int x = a[i / 16 * 16 + k / 4] >> k % 4 * 8 & 255;
+            int y = (int)(b[k / 4 * 16 + i % 16] >> k % 4 * 8 & 255);
+            want[i] += (uint32_t)(x * (y < 128 ? y : y - 256));
+        }
+    }
+    memcpy(data[1], a, sizeof a);
+    memcpy(data[2], b, sizeof b);
+    memcpy(data[3], c, sizeof c);
+    if (run_kernel(device, QN_PROBE_X86_AMX_INT8, data, 4, false, 1, 1) != QN_OK) return false;
+    return memcmp(want, data[0], sizeof want) == 0;
+}
+
 bool qn__probe_find(const char *name, qn_probe_id *probe)
 {
     for (int i = 0; i < QN_PROBE_COUNT; i++) {

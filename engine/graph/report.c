@@ -99,7 +99,8 @@ bool qn__plan_orders(const qn_plan *plan, json_t *orders)
                                         [QN_LANES64] = "lanes64",
                                         [QN_MMA] = "mma",
                                         [QN_OWN] = "own",
-                                        [QN_EXACT] = "exact"};
+                                        [QN_EXACT] = "exact",
+                                        [QN_MMA32] = "mma32"};
     for (int i = 0; i < plan->step_count; i++) {
         const qn_call *call = &plan->steps[i].call;
         if (!call->variant) continue;

@@ -32,8 +32,11 @@ typedef qn_status (*qn_product_launch)(qn_exec *exec, const qn_call *call, const
 qn_status qn__product_in_parts(qn_exec *exec, const qn_call *call,
                                qn_product_launch one) QN_MUST_USE;
 
-/* Products of bf16 on a CPU's bf16 dot product (matmul_matrix.c). */
+/* Products of bf16 on a CPU's bf16 dot product, on its tile unit, and in that one's order by plain
+ * loops (matmul_matrix.c). */
 const char *qn__product_refuse_matrix(const qn_call *call);
+const char *qn__product_refuse_amx(const qn_call *call);
+const char *qn__product_refuse_amx_scalar(const qn_call *call);
 uint64_t qn__product_scratch_matrix(const qn_call *call);
 qn_status qn__product_fwd_matrix(qn_exec *exec, const qn_call *call) QN_MUST_USE;
 

@@ -20,7 +20,7 @@ typedef enum qn_gradient { QN_GRAD_KERNEL, QN_GRAD_GRAPH, QN_GRAD_NONE } qn_grad
 /* The five families, and the order in which a variant adds (DESIGN: two variants of one order agree
  * bit for bit). */
 typedef enum qn_family { QN_PLAIN, QN_WIDE, QN_TILE, QN_MATRIX, QN_CLBLAST } qn_family;
-typedef enum qn_order { QN_CHAIN, QN_LANES64, QN_MMA, QN_OWN, QN_EXACT } qn_order;
+typedef enum qn_order { QN_CHAIN, QN_LANES64, QN_MMA, QN_MMA32, QN_OWN, QN_EXACT } qn_order;
 
 typedef struct qn_attr {
     int64_t i; /* integer, or position of a word */

@@ -5,7 +5,8 @@
 A capability record of a GPU that is not there is enough for `quernel plan --json` to say which
 programs (file and options) it would build; to these come every tile shape and matrix unit that a
 tuner may choose. They are compiled by clang-15 to PTX (and by ptxas, where that is) and to gfx90a,
-by clang-15 to LLVM IR for gfx1100, and by ocloc for DG2 and PVC. Fails where a tool is missing, a
+by clang-15 to LLVM IR for gfx1100, and by ocloc for DG2 and PVC. What is for processors with AMX is
+compiled by clang-15 for x86 and assembled. Fails where a tool is missing, a
 program does not compile, a tile or matrix program spills registers, or the instructions are not
 there that the program exists for.
 """
@@ -120,6 +121,26 @@ def intel(program, folder, chip="dg2"):
     return "", text, sum(numbers(r"spilled around (\d+)", said)), 0
 
 
+def x86(program, folder):
+    """For processors with AMX, whose instructions stand in the source: no vector is put away
+    between the first product and the last."""
+    out = folder / "out.s"
+    options = ["-cl-std=CL1.2", "-target", "x86_64-unknown-linux-gnu", "-march=skylake-avx512"]
+    options += ["-Dinline=inline __attribute__((always_inline))"]
+    code, said = run([*CLANG, *options, *program[1:], kernels / program[0], "-o", out])
+    if code != 0:
+        return said, "", 0, 0
+    text = out.read_text()
+    code, said = run([clang, "-target", "x86_64-unknown-linux-gnu", "-c", out, "-o", folder / "o"])
+    products = re.findall(r"(?s)\ttdp.*\ttdp[^\n]*", text)
+    return (
+        (said if code else ""),
+        text,
+        sum(len(re.findall(r"(?:16|32|64)-byte Spill", part)) for part in products),
+        0,
+    )
+
+
 def intel_16(program, folder):
     return intel(program, folder, "pvc")
 
@@ -140,6 +161,8 @@ SEEN = {
     "WMMA": ["llvm.amdgcn.wmma.f32.16x16x16"],
     "DPAS8": ["dpas.8x8"],
     "DPAS16": ["dpas.8x8"],
+    "AMX bf16": ["ldtilecfg", "tileloadd", "tdpbf16ps", "tilestored", "tilerelease"],
+    "AMX int8": ["ldtilecfg", "tileloadd", "tdpbusd", "tilestored", "tilerelease"],
     "NVIDIA rows": ["shfl.sync.bfly", "ld.global.v4"],
     "AMD rows": ["ds_swizzle_b32", "global_load_dwordx4"],
 }
@@ -188,7 +211,25 @@ def matrices(name, unit):
         yield f"peak_matrix.cl -DQN_UNIT={unit} -DQN_T={kind}"
 
 
+def amx():
+    """The bf16 product in every layout and with every end, the probes and peaks."""
+    product = "matmul_dot.matrix.cl -DQN_T=2 -DQN_TILE_UNIT=1 -DQN_NV=2 -DQN_KC=2048 -DQN_KEPT=256"
+    ends = [EPILOGUE, "-DQN_FROM_C=1 -DQN_BIAS=0 -DQN_PRE=0 -DQN_ACT=0 -DQN_Y=0"]
+    ends += [
+        f"-DQN_FROM_C=0 -DQN_BIAS=0 -DQN_PRE=0 -DQN_ACT=0 -DQN_Y=0 -DQN_ONTO={n}" for n in (1, 3)
+    ]
+    for end in ends:
+        for by_k in (0, 1):
+            for turn in (0, 1):
+                yield "bf16", f"{product} -DQN_S_BY_K={by_k} -DQN_TURN={turn} {end}"
+    for kind in ("bf16", "int8"):
+        for what in ("probe", "peak"):
+            yield kind, f"{what}_x86_amx_{kind}.cl"
+
+
 def jobs(folder):
+    for kind, program in amx():
+        yield "x86 AMX", x86, program, SEEN[f"AMX {kind}"]
     for vendor, (probes, compiler, units) in VENDORS.items():
         found = planned(folder, probes, "--arch", "gpt2", "--dropout", "0.1")
         found |= planned(folder, probes, "--arch", "llama", "--kv-heads", "2", "--untied")
