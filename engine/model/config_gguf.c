@@ -222,7 +222,11 @@ static qn_status read_tensors(const reader *r, qn_model_config *c)
 static qn_status read_sizes(const reader *r, qn_model_config *c)
 {
     const qn_arch_row *arch = qn__arch(c->arch);
-    int32_t values;
+    int32_t values, experts = 0;
+    QN_TRY(read_i32(r, "expert_count", false, &experts));
+    if (experts > 0)
+        return qn__fail(QN_UNSUPPORTED, "%s: a mixture of %d experts, which is not supported",
+                        qn__gguf_path(r->gguf), experts);
     QN_TRY(read_i32(r, "context_length", true, &c->context));
     QN_TRY(read_i32(r, "embedding_length", true, &c->embed));
     QN_TRY(read_i32(r, "block_count", true, &c->layers));
