@@ -20,6 +20,12 @@ static const qn_flag own_flags[] = {
      "follows; a newline is added at the end only on a terminal"},
     {"tokens", "N",
      "at most so many (default: 200); the end of the text or of the context stops earlier"},
+    {"grammar", "TEXT|FILE", "hold the text to a grammar in GBNF (docs/generate.md)"},
+    {"json-object", NULL, "hold the text to a JSON object"},
+    {"draft", "PATH", "a smaller model of the same vocabulary guesses ahead; the same text"},
+    {"lookup", "N",
+     "guess what followed the last tokens, up to N, when they were there before; the same text"},
+    {"draft-tokens", "N", "guessed at a time, up to 31 (default: 8)"},
     QN_FLAG_DEVICE,
     QN_FLAG_JSON,
     {0},
@@ -31,7 +37,9 @@ typedef struct job {
     bool json;
     qn_tokenizer *tokenizer;
     qn_model *model;
-    qn_session *session;
+    qn_model *draft;
+    qn_grammar *grammar;
+    qn_generator *generator;
     qn_decoder *decoder;
     FILE *text; /* standard output, or with --json a buffer */
     json_t *ids;
@@ -69,9 +77,7 @@ static int feed_prompt(job *j)
             "generate: this tokenizer has no token that begins a text: give --prompt");
     }
     double begin = now_seconds();
-    const float *logits;
-    status = qn_session_feed(j->session, ids, count);
-    if (status == QN_OK) status = qn_session_logits(j->session, &logits);
+    status = qn_generator_feed(j->generator, ids, count);
     j->prompt_seconds = now_seconds() - begin;
     j->prompt_tokens = (int64_t)count;
     free(ids);
@@ -95,7 +101,7 @@ static int make_tokens(job *j)
     j->stop = "tokens";
     while (code == QN_GO_ON && j->made < j->tokens) {
         int32_t token;
-        qn_status status = qn_session_sample(j->session, &token);
+        qn_status status = qn_generator_next(j->generator, &token);
         if (status != QN_OK) return qn__say_status(status);
         if (ends_text(j, token)) {
             j->stop = "end";
@@ -107,12 +113,14 @@ static int make_tokens(job *j)
         j->made++;
         if (j->ids) json_array_append_new(j->ids, json_integer(token));
         if (j->made == j->tokens || code != QN_GO_ON) break;
-        if (qn_session_length(j->session) >= config->context) {
+        if (qn_generator_done(j->generator)) {
+            j->stop = "grammar";
+            break;
+        }
+        if (qn_generator_length(j->generator) > config->context) {
             j->stop = "context";
             break;
         }
-        status = qn_session_feed(j->session, &token, 1);
-        if (status != QN_OK) return qn__say_status(status);
     }
     if (code == QN_GO_ON && qn_decoder_finish(j->decoder, &text, &bytes) == QN_OK)
         code = put(j, text, bytes);
@@ -136,20 +144,69 @@ static int print_result(job *j, const char *model, const char *device, const cha
 {
     double speed = j->seconds > 0 ? (double)j->made / j->seconds : 0;
     double prompt_speed = j->prompt_seconds > 0 ? (double)j->prompt_tokens / j->prompt_seconds : 0;
+    qn_generator_stats stats = qn_generator_get_stats(j->generator);
     if (!j->json) {
         if (isatty(STDOUT_FILENO)) putchar('\n');
         fflush(stdout);
+        if (stats.drafted > 0)
+            qn__note("guessed %lld tokens, %lld of them right; %.2f tokens a feed",
+                     (long long)stats.drafted, (long long)stats.accepted,
+                     (double)stats.tokens / (double)(stats.feeds ? stats.feeds : 1));
         qn__note("%lld tokens, %.1f tokens/s (prompt: %lld, %.1f tokens/s)%s", (long long)j->made,
                  speed, (long long)j->prompt_tokens, prompt_speed,
                  strcmp(j->stop, "context") == 0 ? "; stopped: the context is full" : "");
         return QN_EXIT_OK;
     }
     json_t *made = json_stringn(text, bytes);
-    return qn__print_json(
-        json_pack("{s:s,s:o,s:O,s:I,s:I,s:s,s:f,s:f,s:s,s:s}", "prompt", j->prompt, "text", made,
-                  "ids", j->ids, "tokens", (json_int_t)j->made, "prompt_tokens",
-                  (json_int_t)j->prompt_tokens, "stop", j->stop, "tokens_per_s", speed,
-                  "prompt_tokens_per_s", prompt_speed, "model", model, "device", device));
+    return qn__print_json(json_pack(
+        "{s:s,s:o,s:O,s:I,s:I,s:s,s:f,s:f,s:s,s:s,s:I,s:I,s:I}", "prompt", j->prompt, "text", made,
+        "ids", j->ids, "tokens", (json_int_t)j->made, "prompt_tokens", (json_int_t)j->prompt_tokens,
+        "stop", j->stop, "tokens_per_s", speed, "prompt_tokens_per_s", prompt_speed, "model", model,
+        "device", device, "drafted", (json_int_t)stats.drafted, "accepted",
+        (json_int_t)stats.accepted, "feeds", (json_int_t)stats.feeds));
+}
+
+/* A file, or where there is none of this name, the text itself. */
+static int open_grammar(job *j, const qn_args *args)
+{
+    const char *text = qn__arg(args, "grammar"), *origin = "--grammar";
+    char *data = NULL;
+    size_t bytes;
+    if (text && qn__arg(args, "json-object"))
+        return qn__say_error(QN_EXIT_USAGE, "generate: --grammar and --json-object: choose one");
+    if (qn__arg(args, "json-object")) text = qn_grammar_json_object();
+    if (!text) return QN_GO_ON;
+    bytes = strlen(text);
+    if (!strstr(text, "::=")) {
+        int code = qn__read_file(text, &data, &bytes);
+        if (code != QN_GO_ON) return code;
+        origin = text;
+        text = data;
+    }
+    qn_status status = qn_grammar_create(text, bytes, origin, &j->grammar);
+    free(data);
+    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
+}
+
+static int open_generator(job *j, const qn_args *args, const qn_sampler_options *sampler,
+                          qn_device *device)
+{
+    const char *draft = qn__arg(args, "draft");
+    int64_t lookup = 0, tokens = 8;
+    int code = qn__arg_int(args, "lookup", 0, 1000, &lookup);
+    if (code == QN_GO_ON) code = qn__arg_int(args, "draft-tokens", 1, QN_MAX_DRAFT, &tokens);
+    if (code == QN_GO_ON) code = open_grammar(j, args);
+    if (code != QN_GO_ON) return code;
+    qn_status status = draft ? qn_model_load(device, draft, &j->draft) : QN_OK;
+    qn_generator_options options = {.size = sizeof options,
+                                    .sampler = sampler,
+                                    .grammar = j->grammar,
+                                    .tokenizer = j->tokenizer,
+                                    .draft = j->draft,
+                                    .lookup = (int32_t)lookup,
+                                    .draft_tokens = (int32_t)tokens};
+    if (status == QN_OK) status = qn_generator_create(j->model, &options, &j->generator);
+    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
 }
 
 static int open_and_run(job *j, const qn_args *args, qn_sampler_options *sampler, const char *model)
@@ -163,8 +220,7 @@ static int open_and_run(job *j, const qn_args *args, qn_sampler_options *sampler
     if (code == QN_GO_ON) code = qn__open_model(args, device, model, &j->model);
     qn_status status = QN_OK;
     if (status == QN_OK && code == QN_GO_ON) code = qn__check_vocab(j->tokenizer, j->model);
-    if (status == QN_OK && code == QN_GO_ON)
-        status = qn_session_create(j->model, sampler, &j->session);
+    if (status == QN_OK && code == QN_GO_ON) code = open_generator(j, args, sampler, device);
     if (status != QN_OK) code = qn__say_status(status);
     j->text = j->json ? open_memstream(&text, &bytes) : stdout;
     j->ids = j->json ? json_array() : NULL;
@@ -175,7 +231,9 @@ static int open_and_run(job *j, const qn_args *args, qn_sampler_options *sampler
     free(text);
     json_decref(j->ids);
     qn_decoder_destroy(&j->decoder);
-    qn_session_destroy(&j->session);
+    qn_generator_destroy(&j->generator);
+    qn_model_destroy(&j->draft);
+    qn_grammar_destroy(&j->grammar);
     qn_model_destroy(&j->model);
     qn_device_close(&device);
     qn_tokenizer_destroy(&j->tokenizer);

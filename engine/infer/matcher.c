@@ -213,6 +213,11 @@ bool qn_grammar_matcher_whole(const qn_grammar_matcher *matcher, bool *ends)
     return state->whole;
 }
 
+size_t qn_grammar_matcher_words(const qn_grammar_matcher *matcher)
+{
+    return matcher->words;
+}
+
 qn_status qn_grammar_matcher_accept(qn_grammar_matcher *matcher, int32_t token)
 {
     qn_grammar_matcher *m = matcher;

@@ -118,10 +118,12 @@ void qn_model_destroy(qn_model **model)
     qn_plan_destroy(&m->all_plan);
     qn_plan_destroy(&m->loss_plan);
     qn_plan_destroy(&m->cache_plan);
+    qn_plan_destroy(&m->rows_plan);
     qn_plan_destroy(&m->choose_plan);
     qn_graph_destroy(&m->all_graph);
     qn_graph_destroy(&m->loss_graph);
     qn_graph_destroy(&m->cache_graph);
+    qn_graph_destroy(&m->rows_graph);
     qn_graph_destroy(&m->choose_graph);
     if (!m->borrows) qn_store_destroy(&m->store);
     free(m);

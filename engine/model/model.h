@@ -23,7 +23,10 @@ struct qn_model {
     qn_session *holder;    /* the newest session: it holds the cache */
     qn_graph *cache_graph; /* one sequence against the cache */
     qn_plan *cache_plan;
-    int cache_rows; /* most tokens fed at once */
+    int cache_rows;       /* most tokens fed at once */
+    qn_graph *rows_graph; /* the same with logits of every row, for few rows */
+    qn_plan *rows_plan;
+    int most_rows;
 };
 
 /* A model around weights made some other way: declared, not yet filled. */

@@ -4,15 +4,18 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { FEED_ROWS = 128 }; /* tokens of a prompt taken at once */
+enum { FEED_ROWS = 128, LOGIT_ROWS = 32 }; /* tokens taken at once: of a prompt, with all logits */
 
 struct qn_session {
     qn_model *model;
     qn_sampler *sampler;
     int32_t length;
     float *logits;
-    bool fresh; /* logits are those after the last token */
+    float *rows; /* [LOGIT_ROWS, vocab]; NULL until they are asked for */
+    bool fresh;  /* logits are those after the last token */
+    bool cut;    /* the last tokens were taken back: there are no such logits */
 };
 
 static qn_status declare_cache(qn_model *model)
@@ -56,6 +59,32 @@ qn_status qn__model_plan_cache(qn_model *model)
     return qn_plan_create(model->cache_graph, NULL, &model->cache_plan);
 }
 
+/* Every row meets the head. */
+static qn_status plan_rows(qn_model *model)
+{
+    if (model->rows_plan) return QN_OK;
+    int rows = model->cache_rows < LOGIT_ROWS ? model->cache_rows : LOGIT_ROWS;
+    qn_shape shape = {.rank = 2, .dim = {rows, model->config.vocab}};
+    qn_network network = {.config = &model->config,
+                          .prefix = "kv.rows",
+                          .rows = true,
+                          .cached = true,
+                          .lora = &model->lora,
+                          .type = model->type};
+    QN_TRY(qn__network_inputs(model->store, &network, rows));
+    QN_TRY(qn_store_add(model->store, "kv.rows", "kv.rows.logits", QN_F32, &shape));
+    QN_TRY(qn_graph_create(model->store, &model->rows_graph));
+    network.graph = model->rows_graph;
+    qn_tensor *logits = qn__network_head(&network, qn__network_hidden(&network));
+    if (model->type != QN_F32) logits = qn_apply(model->rows_graph, "cast to=f32", logits);
+    qn__network_free(&network);
+    QN_TRY(qn_graph_status(model->rows_graph));
+    QN_TRY(qn_graph_assign(model->rows_graph, logits, "kv.rows.logits"));
+    QN_TRY(qn_plan_create(model->rows_graph, NULL, &model->rows_plan));
+    model->most_rows = rows;
+    return QN_OK;
+}
+
 qn_status qn_session_create(qn_model *model, const qn_sampler_options *options,
                             qn_session **session)
 {
@@ -87,6 +116,7 @@ void qn_session_destroy(qn_session **session)
     if (s->model->holder == s) s->model->holder = NULL;
     qn_sampler_destroy(&s->sampler);
     free(s->logits);
+    free(s->rows);
     free(s);
     *session = NULL;
 }
@@ -94,7 +124,7 @@ void qn_session_destroy(qn_session **session)
 void qn_session_reset(qn_session *session)
 {
     session->length = 0;
-    session->fresh = false;
+    session->fresh = session->cut = false;
     qn_sampler_rewind(session->sampler, 0);
 }
 
@@ -109,10 +139,16 @@ static qn_status write_part(qn_store *store, const char *name, const int32_t *va
                                 (uint64_t)count * sizeof *values);
 }
 
-static qn_status feed_some(qn_session *session, const int32_t *tokens, int count)
+/* Ids, places and ranges of `count` tokens as inputs of one of the two plans. */
+static qn_status write_inputs(qn_session *session, const char *prefix, const int32_t *tokens,
+                              int count)
 {
     qn_store *store = session->model->store;
-    int32_t pos[FEED_ROWS], ranges[FEED_ROWS * 4], last = count - 1;
+    int32_t pos[FEED_ROWS], ranges[FEED_ROWS * 4];
+    char ids[32], places[32], index[32];
+    snprintf(ids, sizeof ids, "%s.ids", prefix);
+    snprintf(places, sizeof places, "%s.pos", prefix);
+    snprintf(index, sizeof index, "%s.index", prefix);
     for (int i = 0; i < count; i++) {
         int32_t at = session->length + i;
         pos[i] = at;
@@ -120,20 +156,30 @@ static qn_status feed_some(qn_session *session, const int32_t *tokens, int count
         ranges[i * 4 + 2] = at + 1;
         ranges[i * 4 + 3] = at + 1;
     }
-    QN_TRY(write_part(store, "kv.in.ids", tokens, count));
-    QN_TRY(write_part(store, "kv.in.pos", pos, count));
-    QN_TRY(write_part(store, "kv.in.index", pos, count));
-    QN_TRY(
-        qn__network_write_ranges(store, &session->model->config, "kv.in", ranges, (size_t)count));
-    QN_TRY(write_part(store, "kv.last", &last, 1));
-    QN_TRY(qn_plan_run(session->model->cache_plan, QN_FORWARD, count, 0));
+    QN_TRY(write_part(store, ids, tokens, count));
+    QN_TRY(write_part(store, places, pos, count));
+    QN_TRY(write_part(store, index, pos, count));
+    return qn__network_write_ranges(store, &session->model->config, prefix, ranges, (size_t)count);
+}
+
+static qn_status advance(qn_session *session, const int32_t *tokens, int count)
+{
     session->length += count;
-    session->fresh = false;
+    session->fresh = session->cut = false;
     for (int i = 0; i < count; i++) QN_TRY(qn_sampler_accept(session->sampler, tokens[i]));
     return QN_OK;
 }
 
-qn_status qn_session_feed(qn_session *session, const int32_t *tokens, size_t count)
+static qn_status feed_some(qn_session *session, const int32_t *tokens, int count)
+{
+    int32_t last = count - 1;
+    QN_TRY(write_inputs(session, "kv.in", tokens, count));
+    QN_TRY(write_part(session->model->store, "kv.last", &last, 1));
+    QN_TRY(qn_plan_run(session->model->cache_plan, QN_FORWARD, count, 0));
+    return advance(session, tokens, count);
+}
+
+static qn_status check_feed(const qn_session *session, const int32_t *tokens, size_t count)
 {
     const qn_model *model = session->model;
     QN_CHECK(model->holder == session,
@@ -144,6 +190,13 @@ qn_status qn_session_feed(qn_session *session, const int32_t *tokens, size_t cou
     for (size_t i = 0; i < count; i++)
         QN_CHECK(tokens[i] >= 0 && tokens[i] < model->config.vocab,
                  "token %d is outside the vocabulary of %d", tokens[i], model->config.vocab);
+    return QN_OK;
+}
+
+qn_status qn_session_feed(qn_session *session, const int32_t *tokens, size_t count)
+{
+    const qn_model *model = session->model;
+    QN_TRY(check_feed(session, tokens, count));
     while (count > 0) {
         int some = count < (size_t)model->cache_rows ? (int)count : model->cache_rows;
         QN_TRY(feed_some(session, tokens, some));
@@ -153,9 +206,45 @@ qn_status qn_session_feed(qn_session *session, const int32_t *tokens, size_t cou
     return QN_OK;
 }
 
+qn_status qn_session_feed_rows(qn_session *session, const int32_t *tokens, size_t count,
+                               const float **logits)
+{
+    qn_model *model = session->model;
+    uint64_t row = (uint64_t)model->config.vocab * sizeof **logits;
+    QN_TRY(check_feed(session, tokens, count));
+    QN_TRY(plan_rows(model));
+    QN_TRY(qn_plan_prepare(model->rows_plan));
+    QN_CHECK(count > 0 && count <= (size_t)model->most_rows,
+             "logits of %zu rows at once; 1 to %d can be had", count, model->most_rows);
+    if (!session->rows) session->rows = malloc((size_t)model->most_rows * row);
+    if (!session->rows) return qn__fail(QN_OS_ERROR, "out of memory");
+    QN_TRY(write_inputs(session, "kv.rows", tokens, (int)count));
+    QN_TRY(qn_plan_run(model->rows_plan, QN_FORWARD, (int64_t)count, 0));
+    int index = qn__store_index(model->store, "kv.rows.logits");
+    QN_TRY(qn__store_read_part(model->store, index, 0, session->rows, count * row));
+    QN_TRY(advance(session, tokens, (int)count));
+    memcpy(session->logits, session->rows + (count - 1) * (size_t)model->config.vocab, row);
+    session->fresh = true;
+    *logits = session->rows;
+    return QN_OK;
+}
+
+qn_status qn_session_rewind(qn_session *session, int32_t length)
+{
+    QN_CHECK(length >= 0 && length <= session->length, "rewind to %d of %d tokens", length,
+             session->length);
+    if (length == session->length) return QN_OK;
+    session->length = length;
+    session->fresh = false;
+    session->cut = true;
+    qn_sampler_rewind(session->sampler, (size_t)length);
+    return QN_OK;
+}
+
 qn_status qn_session_logits(qn_session *session, const float **logits)
 {
     QN_CHECK(session->length > 0, "feed a token first: there is nothing to continue");
+    QN_CHECK(!session->cut, "the sequence was cut back: feed a token first");
     if (!session->fresh)
         QN_TRY(qn_store_read(session->model->store, "kv.logits", session->logits,
                              (size_t)session->model->config.vocab * sizeof *session->logits));

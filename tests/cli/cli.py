@@ -163,6 +163,8 @@ class Null(Case):
             ("temperature", "nan"),
             ("top-k", "99999999999999999999"),
             ("seed", " 1"),
+            ("min-p", "1.5"),
+            ("mirostat", "3"),
         ):
             self.bad(USAGE, "generate", "--model", "x", f"--{flag}={value}", says=f"--{flag}")
         for flag, value in (("layers", "0"), ("lr", "fast"), ("steps", "-3"), ("batch", "x")):
@@ -384,6 +386,36 @@ class Device(Case):
         )
         begun = self.good(*greedy[:-1], "20", "--prompt", "Lily was").stdout
         self.assertTrue(begun.startswith(b"Lily was ") and len(begun) > 20)
+
+    def test_guesses_change_nothing(self):
+        for options in (("--temperature", "0"), ("--seed", "3"), ("--mirostat", "2")):
+            words = ("generate", *self.stories("--tokens", "150", *options), "--json")
+            alone = json.loads(self.good(*words).stdout)
+            self.assertEqual((alone["drafted"], alone["feeds"]), (0, 149))
+            for more in (("--lookup", "2"), ("--draft", data_path("stories260K.bin"))):
+                report = json.loads(self.good(*words, *more).stdout)
+                self.assertEqual(report["ids"], alone["ids"])
+                self.assertGreater(report["accepted"], 0)
+                self.assertLess(report["feeds"], 149)
+
+    def test_grammar(self):
+        for seed in "123":
+            words = self.stories("--prompt", "Is it? ", "--seed", seed, "--json")
+            rule = 'root ::= "yes" | "no, " [a-z]{3,5} "."'
+            report = json.loads(self.good("generate", *words, "--grammar", rule).stdout)
+            self.assertRegex(report["text"], r"^(yes|no, [a-z]{3,5}\.)$")
+            self.assertEqual(report["stop"], "grammar")
+        path = self.path("list.gbnf")
+        with open(path, "w") as file:
+            file.write('root ::= "[" number ("," number)* "]"\nnumber ::= [1-9] [0-9]{0,2}\n')
+        words = self.stories("--grammar", path, "--lookup", "2", "--tokens", "400", "--json")
+        report = json.loads(self.good("generate", *words, "--logit-bias", "413=-inf").stdout)
+        if report["stop"] == "grammar":
+            self.assertTrue(all(0 < n < 1000 for n in json.loads(report["text"])))
+        else:
+            self.assertRegex(report["text"], r"^\[[0-9,]*$")
+        self.bad(DATA, "generate", *self.stories("--grammar", "root ::= (a"), says="line 1")
+        self.bad(OS_ERROR, "generate", *self.stories("--grammar", self.path("gone")), says="gone")
 
     def test_seeds(self):
         texts = [

@@ -49,6 +49,8 @@ QN_API bool qn_grammar_matcher_whole(const qn_grammar_matcher *matcher, bool *en
  * control tokens never. Borrowed until the next call. */
 QN_API qn_status qn_grammar_matcher_allowed(qn_grammar_matcher *matcher,
                                             const uint32_t **allowed) QN_MUST_USE;
+/* Words of such a mask. */
+QN_API size_t qn_grammar_matcher_words(const qn_grammar_matcher *matcher);
 /* Go on with a token; QN_BAD_ARGUMENT when it is not allowed. */
 QN_API qn_status qn_grammar_matcher_accept(qn_grammar_matcher *matcher, int32_t token) QN_MUST_USE;
 

@@ -166,6 +166,12 @@ QN_API qn_status qn_session_feed(qn_session *session, const int32_t *tokens,
                                  size_t count) QN_MUST_USE;
 /* Logits [vocab] after the last token fed; borrowed, valid until the next call. */
 QN_API qn_status qn_session_logits(qn_session *session, const float **logits) QN_MUST_USE;
+/* Append up to 32 tokens; logits [count, vocab] after each of them, with the same bits as fed one
+ * by one. Borrowed, valid until the next call. */
+QN_API qn_status qn_session_feed_rows(qn_session *session, const int32_t *tokens, size_t count,
+                                      const float **logits) QN_MUST_USE;
+/* Keep the first `length` tokens. */
+QN_API qn_status qn_session_rewind(qn_session *session, int32_t length) QN_MUST_USE;
 /* Choose the next token by the sampler; does not feed it. */
 QN_API qn_status qn_session_sample(qn_session *session, int32_t *token) QN_MUST_USE;
 QN_API int32_t qn_session_length(const qn_session *session);

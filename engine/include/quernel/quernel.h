@@ -6,6 +6,7 @@
 #include <quernel/choices.h>
 #include <quernel/device.h>
 #include <quernel/evaluate.h>
+#include <quernel/generate.h>
 #include <quernel/grammar.h>
 #include <quernel/graph.h>
 #include <quernel/log.h>

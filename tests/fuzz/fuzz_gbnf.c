@@ -1,0 +1,44 @@
+/* libFuzzer: any bytes as a grammar in GBNF, and what follows a NUL as a text. Either refused with
+ * a place, or a matcher that judges the text alike in one piece and byte by byte.
+ *
+ *   clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -Iengine \
+ *     -Iengine/include tests/fuzz/fuzz_gbnf.c engine/{infer,text,file,base,numeric}/?*.c ...
+ *   ./fuzz_gbnf -max_len=512 -malloc_limit_mb=64 corpus/ */
+#include <quernel/grammar.h>
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uint8_t *end = memchr(data, 0, size);
+    size_t bytes = end ? (size_t)(end - data) : size, left = size - bytes;
+    const char *text = (const char *)data + bytes;
+    qn_grammar *grammar;
+    qn_grammar_matcher *one, *other;
+    bool fits = false, piece = true, whole_text = false;
+    qn_status status = qn_grammar_create((const char *)data, bytes, "fuzz", &grammar);
+    if (status != QN_OK) {
+        if (grammar || (status == QN_BAD_DATA && !strstr(qn_last_error(), "line "))) abort();
+        return 0;
+    }
+    if (left > 0) text++, left--;
+    if (qn_grammar_matcher_create(grammar, NULL, &one) == QN_OK) {
+        if (qn_grammar_matcher_create(grammar, NULL, &other) != QN_OK) abort();
+        status = qn_grammar_matcher_bytes(one, text, left, &fits);
+        whole_text = status == QN_OK;
+        for (size_t i = 0; status == QN_OK && piece && i < left; i++)
+            status = qn_grammar_matcher_bytes(other, text + i, 1, &piece);
+        if (whole_text && status == QN_OK && fits != piece) abort();
+        if (whole_text && fits &&
+            qn_grammar_matcher_whole(one, NULL) != qn_grammar_matcher_whole(other, NULL))
+            abort();
+        qn_grammar_matcher_destroy(&one);
+        qn_grammar_matcher_destroy(&other);
+    }
+    qn_grammar_destroy(&grammar);
+    return 0;
+}
