@@ -69,6 +69,7 @@ static const qn_flag train_flags[] = {
 static const qn_flag decode_flags[] = {
     FLAGS_MODEL,
     {"model", "PATH", "a trained model instead of random weights"},
+    {"context", "N", "at most so many tokens, to save memory (default: the model's)"},
     {"type", "T", "quantize what is in floats first: q8_0, q4_0, q4_K ... (default: as it is)"},
     {"prompt-tokens", "N", "length of the prompt (default: 32)"},
     {"tokens", "N", "how many to make after it (default: 64)"},
@@ -235,6 +236,9 @@ static int bench_decode(const qn_args *args)
     int code = read_config(args, &config);
     if (code == QN_GO_ON) code = bench_options(args, &options);
     options.type = qn__arg(args, "type");
+    int64_t most = 0;
+    if (code == QN_GO_ON) code = qn__arg_int(args, "context", 1, 1 << 24, &most);
+    options.context = (int32_t)most;
     if (code == QN_GO_ON) code = qn__arg_int(args, "prompt-tokens", 1, 1 << 24, &prompt_tokens);
     if (code == QN_GO_ON) code = qn__arg_int(args, "tokens", 1, 1 << 24, &tokens);
     if (code == QN_GO_ON)

@@ -302,7 +302,8 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
     *json = NULL;
     QN_TRY(need_peaks(device, &caps));
     const char *type = options ? options->type : NULL;
-    const qn_model_options open = {.size = sizeof open, .type = type};
+    const qn_model_options open = {
+        .size = sizeof open, .type = type, .context = options ? options->context : 0};
     qn_status status = path ? qn_model_open(device, path, &open, &model)
                             : random_model(device, config, type, &model);
     if (status == QN_OK) status = qn_session_create(model, NULL, &session);
