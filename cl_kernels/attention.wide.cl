@@ -1,4 +1,6 @@
-/* Attention for CPUs: 16 rows of one head an item, a row a lane, so that every sum stays one chain.
+/* Attention for CPUs, a row and head a lane, so that every sum stays one chain. Forward: an item
+ * takes 16 pairs (row, head of one key-value head), the heads of a row side by side: they read the
+ * same keys. Backward: 16 rows of one head.
  * Scores of up to a chunk of keys wait in private memory. Rows of another sequence, or past their
  * range, are masked lanes: their score is -inf, their probability 0, and adding 0 changes nothing.
  * See attention.clh. */
@@ -21,6 +23,22 @@ inline float16 qn_turn_float(__global const float *x, const ulong stride, const 
     float part[16];
     for (int l = 0; l < 16; l++) part[l] = l < count ? x[l * stride] : 0.0f;
     return vload16(0, part);
+}
+
+/* The same of rows of `size` anywhere: lane l of element d is x[at[l] * size + d]. */
+inline float16 qn_gather(__global const QN_ELEM *x, const int *at, const int size, const int count)
+{
+    float part[16];
+    for (int l = 0; l < 16; l++) part[l] = l < count ? QN_GET(x + (ulong)at[l] * size) : 0.0f;
+    return vload16(0, part);
+}
+
+inline void qn_scatter(const float16 value, __global QN_ELEM *x, const int *at, const int size,
+                       const int count)
+{
+    float part[16];
+    vstore16(value, 0, part);
+    for (int l = 0; l < count; l++) QN_PUT(part[l], x + (ulong)at[l] * size);
 }
 
 inline void qn_turn_back(const float16 value, __global QN_ELEM *x, const ulong stride,
@@ -139,19 +157,21 @@ attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q), QN_IN(Q
               QN_IN(QN_ELEM, v), QN_IN(int, ranges), QN_IN(int, slots), const float scale,
               const float cap, const int heads, const int groups, const int rows)
 {
-    const int head = (int)get_group_id(0), row0 = (int)get_group_id(1) * 16;
-    const int group = head / (heads / groups), lanes = min(16, rows - row0);
-    const ulong q_step = (ulong)heads * QN_D, o_step = (ulong)heads * QN_E;
-    const ulong q0 = (ulong)row0 * q_step + head * QN_D, o0 = (ulong)row0 * o_step + head * QN_E;
-    __global const int *range = QN_AT(ranges) + (ulong)row0 * 4;
-    const int16 base = qn_turn_int(range, lanes), from = qn_turn_int(range + 1, lanes);
-    const int16 to = qn_turn_int(range + 2, lanes);
+    const int group = (int)get_group_id(0), pair0 = (int)get_group_id(1) * 16;
+    const int share = heads / groups, lanes = min(16, rows * share - pair0);
+    int at[16], ends[3][16] = {{0}}; /* of each lane: row * heads + head; its range */
+    for (int l = 0; l < lanes; l++) {
+        const int row = (pair0 + l) / share;
+        at[l] = row * heads + group * share + (pair0 + l) % share;
+        for (int i = 0; i < 3; i++) ends[i][l] = QN_AT(ranges)[row * 4 + i];
+    }
+    const int16 base = vload16(0, ends[0]), from = vload16(0, ends[1]), to = vload16(0, ends[2]);
     int16 todo = (QN_LANES_UP < (int16)(lanes)) & (from < to);
     float16 query[QN_D], out[QN_E], part[QN_E], p[QN_CHUNK];
     QN_LINES(k_lines, QN_CHUNK, QN_D);
     QN_LINES(v_lines, QN_CHUNK, QN_E);
     float16 m = (float16)(-INFINITY), l = (float16)(0.0f);
-    for (int d = 0; d < QN_D; d++) query[d] = qn_turn(QN_AT(q) + q0 + d, q_step, lanes);
+    for (int d = 0; d < QN_D; d++) query[d] = qn_gather(QN_AT(q) + d, at, QN_D, lanes);
     for (int e = 0; e < QN_E; e++) out[e] = (float16)(0.0f);
     while (any(todo)) { /* the rows of one sequence at a time */
         const int first = qn_least(base, todo, INT_MAX);
@@ -199,10 +219,11 @@ attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q), QN_IN(Q
         }
     }
     const int16 some = (l > (float16)(0.0f)) | isnan(l);
-    const float16 share = select((float16)(0.0f), 1.0f / l, some);
-    qn_turn_back_float(select((float16)(-INFINITY), m + qn_log(l), some),
-                       QN_AT(lse) + (ulong)row0 * heads + head, heads, lanes);
-    for (int e = 0; e < QN_E; e++) qn_turn_back(out[e] * share, QN_AT(o) + o0 + e, o_step, lanes);
+    const float16 share_of = select((float16)(0.0f), 1.0f / l, some);
+    float logs[16];
+    vstore16(select((float16)(-INFINITY), m + qn_log(l), some), 0, logs);
+    for (int i = 0; i < lanes; i++) QN_AT(lse)[at[i]] = logs[i];
+    for (int e = 0; e < QN_E; e++) qn_scatter(out[e] * share_of, QN_AT(o) + e, at, QN_E, lanes);
 }
 
 /* The same without a slot table. */

@@ -75,7 +75,8 @@ static int64_t rows_a_launch(const qn_call *call, int64_t rows)
     return (int64_t)qn__round_up((uint64_t)qn__ceil_div(rows, parts), TILE_ROWS);
 }
 
-/* One item a (row, head); wide: one a (16 rows, head); tile: a group, for `count` rows from `from`.
+/* One item a (row, head); wide: one a (16 rows, head), or as fwd says; tile: a group, for `count`
+ * rows from `from`.
  */
 static qn_status run(qn_exec *exec, const qn_call *call, int64_t from, int64_t count, int64_t heads)
 {
@@ -96,12 +97,15 @@ static int64_t least(int64_t a, int64_t b)
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
     const int64_t *q = call->in[Q].desc.shape.dim, step = rows_a_launch(call, q[0]);
+    const int64_t groups = call->in[K].desc.shape.dim[1];
     for (int64_t from = 0; from == 0 || from < q[0]; from += step) {
         begin(exec, call, "attention_fwd");
         qn__exec_tensor(exec, &call->out[O]);
         qn__exec_tensor(exec, &call->out[LSE]);
         for (int i = Q; i <= SLOTS; i++) qn__exec_tensor(exec, &call->in[i]);
         add_sizes(exec, call);
+        if (call->variant->family == QN_WIDE) /* lanes are pairs of a row and a head of a group */
+            return run(exec, call, 0, groups > 0 ? q[0] * (q[1] / groups) : 0, groups);
         QN_TRY(run(exec, call, from, least(step, q[0] - from), q[1]));
     }
     return QN_OK;
