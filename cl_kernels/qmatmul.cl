@@ -2,13 +2,13 @@
 #define QN_W 1
 #include "qmatmul.clh"
 
-__kernel void qmatmul(QN_OUT(float, y), QN_IN(uchar, x), QN_IN(uchar, w), QN_IN(float, bias),
-                      QN_IN(float, c), const int rows, const int cols, const int blocks)
+__kernel void qmatmul(QN_PARTS, QN_IN(uchar, x), QN_IN(float, c), const int rows, const int blocks)
 {
-    const int i = (int)get_global_id(0), r = (int)get_global_id(1);
-    if (i >= cols) return;
+    QN_FIND_PART(part, (int)get_group_id(0), 64);
+    const int i = part.first + (int)get_local_id(0), r = (int)get_global_id(1);
+    if (i >= part.cols) return;
     qb_panel panel =
-        QN_AT(w) + (ulong)(i / QB_PANEL) * ((ulong)(blocks / QB_SUBS) * QB_BYTES * QB_PANEL);
+        part.w + (ulong)(i / QB_PANEL) * ((ulong)(blocks / QB_SUBS) * QB_BYTES * QB_PANEL);
     __global const uint *from =
         (__global const uint *)QN_AT(x) + (ulong)r * blocks * QN_BLOCK_WORDS;
     float total = 0.0f;
@@ -22,6 +22,5 @@ __kernel void qmatmul(QN_OUT(float, y), QN_IN(uchar, x), QN_IN(uchar, w), QN_IN(
         }
         total = total + acc;
     }
-    const ulong at = (ulong)r * cols;
-    qn_finish(QN_AT(y) + at, QN_AT(bias), QN_AT(c) + at, total, i, 1);
+    qn_finish(&part, QN_AT(c), total, r, i);
 }

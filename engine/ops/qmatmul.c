@@ -5,39 +5,78 @@
 #include "ops/exec.h"
 
 #define AHEAD " -DQN_AHEAD=9216"
-enum { X, W, BIAS, C };
+enum { X, W, BIAS, C, PARTS = 3 };
 enum { FEW = 4, MANY_ROWS = 8, KEPT_ROWS = 128 }; /* KEPT_ROWS as QN_KEPT */
+
+/* The matrix, and its bias, of output `part`. */
+static int matrix_of(int part)
+{
+    return part == 0 ? W : 2 + 2 * part;
+}
+
+static int bias_of(int part)
+{
+    return part == 0 ? BIAS : 3 + 2 * part;
+}
+
+static qn_status shape_part(qn_call *call, int part)
+{
+    int in = matrix_of(part), bias = bias_of(part);
+    if (!call->in[in].there) {
+        QN_CHECK(!call->in[bias].there && !call->out[part].there,
+                 "qmatmul: output y%d has no matrix", part + 1);
+        return QN_OK;
+    }
+    const qn_desc *w = &call->in[in].desc;
+    QN_TRY(qn__check_rank(call, in, 2, 2));
+    QN_CHECK(qn__has_panels(w->dtype) && w->layout == QN_PANELS,
+             "qmatmul: input w is %s%s; it must be a quantized format in panels",
+             qn_dtype_name(w->dtype), w->layout == QN_PANELS ? ".panels" : "");
+    QN_TRY(qn__check_type_like(call, in, W));
+    QN_TRY(qn__check_dim(call, in, 1, qn__cols(&call->in[X])));
+    if (call->in[bias].there) {
+        QN_TRY(qn__check_dtype(call, bias, QN_F32));
+        QN_TRY(qn__check_rank(call, bias, 1, 1));
+        QN_TRY(qn__check_dim(call, bias, 0, w->shape.dim[0]));
+    }
+    qn_shape y = {.rank = 2, .dim = {qn__rows(&call->in[X]), w->shape.dim[0]}};
+    qn__out_shape(call, part, QN_F32, &y);
+    return QN_OK;
+}
 
 static qn_status shape(qn_call *call)
 {
     QN_TRY(qn__check_dtype(call, X, QN_Q8X));
     QN_TRY(qn__check_rank(call, X, 2, 2));
-    QN_TRY(qn__check_rank(call, W, 2, 2));
-    const qn_desc *w = &call->in[W].desc;
-    QN_CHECK(qn__has_panels(w->dtype) && w->layout == QN_PANELS,
-             "qmatmul: input w is %s%s; it must be a quantized format in panels",
-             qn_dtype_name(w->dtype), w->layout == QN_PANELS ? ".panels" : "");
-    QN_TRY(qn__check_dim(call, W, 1, qn__cols(&call->in[X])));
-    qn_shape y = {.rank = 2, .dim = {qn__rows(&call->in[X]), w->shape.dim[0]}};
-    if (call->in[BIAS].there) {
-        QN_TRY(qn__check_dtype(call, BIAS, QN_F32));
-        QN_TRY(qn__check_rank(call, BIAS, 1, 1));
-        QN_TRY(qn__check_dim(call, BIAS, 0, y.dim[1]));
-    }
+    for (int part = 0; part < PARTS; part++) QN_TRY(shape_part(call, part));
     if (call->in[C].there) {
+        const qn_shape *y = &call->out[0].desc.shape;
         QN_TRY(qn__check_dtype(call, C, QN_F32));
-        QN_CHECK(qn_shape_equal(&call->in[C].desc.shape, &y),
+        QN_CHECK(qn_shape_equal(&call->in[C].desc.shape, y),
                  "qmatmul: input c does not have the shape of the product, [%lld, %lld]",
-                 (long long)y.dim[0], (long long)y.dim[1]);
+                 (long long)y->dim[0], (long long)y->dim[1]);
     }
-    qn__out_shape(call, 0, QN_F32, &y);
     return QN_OK;
+}
+
+static int64_t columns(const qn_call *call, int part)
+{
+    return call->in[matrix_of(part)].there ? call->in[matrix_of(part)].desc.shape.dim[0] : 0;
+}
+
+/* In units of so many columns, each matrix by itself. */
+static int64_t all_columns(const qn_call *call, int64_t unit)
+{
+    int64_t sum = 0;
+    for (int part = 0; part < PARTS; part++) sum += qn__ceil_div(columns(call, part), unit);
+    return sum;
 }
 
 static void cost(const qn_call *call, qn_cost *cost)
 {
     qn__cost_elementwise(call, 1, cost);
-    cost->flops += 2.0 * (double)qn__elements(&call->out[0]) * (double)qn__cols(&call->in[X]);
+    cost->flops += 2.0 * (double)qn__rows(&call->in[X]) * (double)all_columns(call, 1) *
+                   (double)qn__cols(&call->in[X]);
 }
 
 static const char *refuse_matrix(const qn_call *call)
@@ -51,24 +90,31 @@ static const char *refuse_matrix(const qn_call *call)
 static void begin(qn_exec *exec, const qn_call *call, const char *kernel, int rows_at_once)
 {
     bool large = qn__desc_bytes(&call->in[W].desc) >= 1 << 18;
+    int biases = 0;
+    for (int part = 0; part < PARTS; part++) biases |= call->in[bias_of(part)].there << part;
     qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=%d -DQN_FROM_C=%d -DQN_RT=%d%s",
-                   (int)call->in[W].desc.dtype, call->in[BIAS].there, call->in[C].there,
-                   rows_at_once, large ? AHEAD : "");
-    qn__exec_tensor(exec, &call->out[0]);
-    for (int i = X; i <= C; i++) qn__exec_tensor(exec, &call->in[i]);
+                   (int)call->in[W].desc.dtype, biases, call->in[C].there, rows_at_once,
+                   large ? AHEAD : "");
+    for (int part = 0; part < PARTS; part++) {
+        qn__exec_tensor(exec, &call->out[part]);
+        qn__exec_tensor(exec, &call->in[matrix_of(part)]);
+        qn__exec_tensor(exec, &call->in[bias_of(part)]);
+        qn__exec_i32(exec, columns(call, part));
+    }
+    qn__exec_tensor(exec, &call->in[X]);
+    qn__exec_tensor(exec, &call->in[C]);
     qn__exec_i32(exec, qn__rows(&call->in[X]));
-    qn__exec_i32(exec, call->in[W].desc.shape.dim[0]);
     qn__exec_i32(exec, qn__cols(&call->in[X]) / 32);
 }
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    int64_t rows = qn__rows(&call->in[X]), cols = call->in[W].desc.shape.dim[0];
+    int64_t rows = qn__rows(&call->in[X]);
     if (call->variant->family == QN_PLAIN) {
         begin(exec, call, "qmatmul", 1);
-        return qn__exec_run2(exec, qn__ceil_div(cols, 64), rows, 64);
+        return qn__exec_run2(exec, all_columns(call, 64), rows, 64);
     }
-    int64_t panels = qn__ceil_div(cols, QN_PANEL);
+    int64_t panels = all_columns(call, QN_PANEL);
     if (rows > FEW) {
         begin(exec, call, "qmatmul_many", MANY_ROWS);
         return qn__exec_run2(exec, panels, qn__ceil_div(rows, KEPT_ROWS), 1);

@@ -2,7 +2,8 @@
 
 static bool fill(test *t, int in)
 {
-    return in == 0 ? fill_q8x(t, 0) : in == 1 ? fill_panels(t, 1) : fill_uniform(t, in, -1, 1);
+    if (in == 0) return fill_q8x(t, 0);
+    return in == 1 || in == 4 || in == 6 ? fill_panels(t, in) : fill_uniform(t, in, -1, 1);
 }
 
 const op_cases cases_qmatmul = {
@@ -20,6 +21,10 @@ const op_cases cases_qmatmul = {
             "qmatmul : x=q8x[{1,2,7},768] w=" LARGE_FORMATS ".panels[{32,65},768]",
             "qmatmul : x=q8x[{1,3,5},64] w=q4_0.panels[40,64] bias=f32[40]",
             "qmatmul : x=q8x[{m:1,3,5},64] w=q4_0.panels[40,64] bias=f32[40] c=f32[{m},40]",
+            "qmatmul : x=q8x[{1,3,9},256] w=q4_K.panels[65,256] w2=q4_K.panels[33,256] "
+            "w3=q4_K.panels[7,256] bias3=f32[7]",
+            "qmatmul : x=q8x[{1,2,5},64] w=q8_0.panels[31,64] bias=f32[31] w2=q8_0.panels[64,64] "
+            "bias2=f32[64]",
             NULL,
         },
     .sizes =
@@ -35,6 +40,8 @@ const op_cases cases_qmatmul = {
             "qmatmul : x=q8x[3,64] w=q4_0.panels[5,32]",
             "qmatmul : x=q8x[3,32] w=q4_0.panels[5,32] bias=f32[4]",
             "qmatmul : x=q8x[3,32] w=q4_0.panels[5,32] c=f32[2,5]",
+            "qmatmul : x=q8x[3,32] w=q4_0.panels[5,32] w2=q8_0.panels[5,32]",
+            "qmatmul : x=q8x[3,32] w=q4_0.panels[5,32] bias2=f32[5]",
             NULL,
         },
     .fwd = {.each = 0},

@@ -33,9 +33,9 @@ static float add_block(const ref_tensor *w, int64_t i, int64_t b, float dx, cons
     return acc;
 }
 
-void ref_qmatmul_fwd(const ref_call *call)
+static void product(const ref_tensor *x, const ref_tensor *w, const ref_tensor *bias,
+                    const ref_tensor *c, ref_tensor *y)
 {
-    const ref_tensor *x = call->in[0], *w = call->in[1], *bias = call->in[2], *c = call->in[3];
     int64_t blocks = x->dim[1] / 32, cols = w->dim[0];
     for (int64_t r = 0; r < x->dim[0]; r++)
         for (int64_t i = 0; i < cols; i++) {
@@ -50,6 +50,14 @@ void ref_qmatmul_fwd(const ref_call *call)
             }
             if (bias) total = total + (float)bias->d[i];
             if (c) total = total + (float)c->d[r * cols + i];
-            call->out[0]->d[r * cols + i] = total;
+            y->d[r * cols + i] = total;
         }
+}
+
+void ref_qmatmul_fwd(const ref_call *call)
+{
+    const ref_tensor *const *in = call->in;
+    product(in[0], in[1], in[2], in[3], call->out[0]);
+    if (call->out[1]) product(in[0], in[4], in[5], NULL, call->out[1]);
+    if (call->out[2]) product(in[0], in[6], in[7], NULL, call->out[2]);
 }
