@@ -87,6 +87,8 @@ void qn__node_call(const qn_graph *graph, const qn_node *node, qn_call *call);
 
 /* Passes over a node list that the plan owns a copy of. */
 void qn__pass_fuse(qn_graph *graph, qn_node *nodes, int count);
+/* Part of it; reads: of each tensor's storage. */
+void qn__pass_fuse_quantized(const qn_graph *graph, qn_node *nodes, int count, const int *reads);
 /* Replaces the list: it grows. */
 qn_status qn__pass_recompute(qn_graph *graph, qn_recompute mode, qn_node **nodes,
                              int *count) QN_MUST_USE;

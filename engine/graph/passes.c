@@ -227,5 +227,6 @@ void qn__pass_fuse(qn_graph *graph, qn_node *nodes, int count)
         fuse_act(graph, nodes, count, i, uses.reads);
         fuse_onto(graph, nodes, count, i);
     }
+    qn__pass_fuse_quantized(graph, nodes, count, uses.reads);
     free(uses.reads);
 }

@@ -1,0 +1,65 @@
+/* Passes for products with quantized matrices: what is added joins the product, and products that
+ * read the same rows become one. The bits stay; there are fewer launches. */
+#include "graph/graph.h"
+
+enum { X, W, BIAS, C, W2, BIAS2, W3, BIAS3 };
+
+static bool own_storage(const qn_graph *graph, int id)
+{
+    return graph->tensors[id]->root == id && graph->tensors[id]->store < 0;
+}
+
+/* qmatmul, add -> qmatmul with c, where c was made before the product. */
+static void fuse_sum(const qn_graph *graph, qn_node *nodes, int count, int at, const int *reads)
+{
+    qn_node *product = &nodes[at];
+    int y = product->out[0];
+    if (product->in[C] >= 0 || product->in[W2] >= 0 || !own_storage(graph, y) || reads[y] != 1)
+        return;
+    for (int i = at + 1; i < count; i++) {
+        qn_node *sum = &nodes[i];
+        if (sum->dead || sum->backward || sum->op != QN_OP_ADD) continue;
+        if (sum->in[0] != y && sum->in[1] != y) continue;
+        int other = sum->in[0] == y ? sum->in[1] : sum->in[0];
+        /* Tensors are numbered as they are made. */
+        if (other >= y ||
+            !qn_shape_equal(&graph->tensors[other]->desc.shape, &graph->tensors[y]->desc.shape))
+            return;
+        product->in[C] = other;
+        product->out[0] = sum->out[0];
+        sum->dead = true;
+        return;
+    }
+}
+
+/* Is it a product by itself, of the same rows and format as `first`? */
+static bool joins(const qn_graph *graph, const qn_node *first, const qn_node *node)
+{
+    return !node->dead && !node->backward && node->op == QN_OP_QMATMUL &&
+           node->in[X] == first->in[X] && node->in[C] < 0 && node->in[W2] < 0 &&
+           graph->tensors[node->in[W]]->store >= 0 && own_storage(graph, node->out[0]) &&
+           graph->tensors[node->in[W]]->desc.dtype == graph->tensors[first->in[W]]->desc.dtype;
+}
+
+/* Later products of the same rows and format -> further outputs of this one. */
+static void fuse_siblings(const qn_graph *graph, qn_node *nodes, int count, int at)
+{
+    qn_node *first = &nodes[at];
+    if (first->in[C] >= 0 || first->in[W2] >= 0) return;
+    for (int i = at + 1, part = 1; i < count && part < 3; i++) {
+        if (!joins(graph, first, &nodes[i])) continue;
+        first->in[part == 1 ? W2 : W3] = nodes[i].in[W];
+        first->in[part == 1 ? BIAS2 : BIAS3] = nodes[i].in[BIAS];
+        first->out[part++] = nodes[i].out[0];
+        nodes[i].dead = true;
+    }
+}
+
+void qn__pass_fuse_quantized(const qn_graph *graph, qn_node *nodes, int count, const int *reads)
+{
+    for (int i = 0; i < count; i++) {
+        if (nodes[i].dead || nodes[i].op != QN_OP_QMATMUL) continue;
+        fuse_sum(graph, nodes, count, i, reads);
+        fuse_siblings(graph, nodes, count, i);
+    }
+}
