@@ -230,15 +230,21 @@ static qn_status fill(const qn_gguf *gguf, qn_tokenizer *t)
     return QN_OK;
 }
 
+qn_status qn__tokenizer_from_gguf(const qn_gguf *gguf, qn_tokenizer **tokenizer)
+{
+    qn_tokenizer_kind kind = QN_TOKENIZER_BPE;
+    QN_TRY(read_kind(gguf, &kind));
+    QN_TRY(qn__tokenizer_create(kind, tokenizer));
+    qn_status status = fill(gguf, *tokenizer);
+    if (status != QN_OK) qn_tokenizer_destroy(tokenizer);
+    return status;
+}
+
 qn_status qn__tokenizer_load_gguf(const char *path, qn_tokenizer **tokenizer)
 {
     qn_gguf *gguf = NULL;
-    qn_tokenizer_kind kind = QN_TOKENIZER_BPE;
     QN_TRY(qn__gguf_open(path, &gguf));
-    qn_status status = read_kind(gguf, &kind);
-    if (status == QN_OK) status = qn__tokenizer_create(kind, tokenizer);
-    if (status == QN_OK) status = fill(gguf, *tokenizer);
-    if (status != QN_OK) qn_tokenizer_destroy(tokenizer);
+    qn_status status = qn__tokenizer_from_gguf(gguf, tokenizer);
     qn__gguf_close(&gguf);
     return status;
 }

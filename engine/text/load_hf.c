@@ -260,15 +260,21 @@ static qn_status fill(const json_t *root, const char *path, qn_tokenizer *t)
     return QN_OK;
 }
 
+qn_status qn__tokenizer_from_json(const json_t *root, const char *path, qn_tokenizer **tokenizer)
+{
+    qn_tokenizer_kind kind = QN_TOKENIZER_BPE;
+    QN_TRY(qn__hf_kind(root, path, &kind));
+    QN_TRY(qn__tokenizer_create(kind, tokenizer));
+    qn_status status = fill(root, path, *tokenizer);
+    if (status != QN_OK) qn_tokenizer_destroy(tokenizer);
+    return status;
+}
+
 qn_status qn__tokenizer_load_hf(const char *path, qn_tokenizer **tokenizer)
 {
     json_t *root = NULL;
-    qn_tokenizer_kind kind = QN_TOKENIZER_BPE;
     QN_TRY(qn__json_load(path, &root));
-    qn_status status = qn__hf_kind(root, path, &kind);
-    if (status == QN_OK) status = qn__tokenizer_create(kind, tokenizer);
-    if (status == QN_OK) status = fill(root, path, *tokenizer);
-    if (status != QN_OK) qn_tokenizer_destroy(tokenizer);
+    qn_status status = qn__tokenizer_from_json(root, path, tokenizer);
     json_decref(root);
     return status;
 }

@@ -82,6 +82,8 @@ uint64_t qn__tokenizer_hash(const qn_tokenizer *tokenizer);
 /* One format each. */
 qn_status qn__tokenizer_load_gguf(const char *path, qn_tokenizer **tokenizer) QN_MUST_USE;
 qn_status qn__tokenizer_load_hf(const char *path, qn_tokenizer **tokenizer) QN_MUST_USE;
+struct qn_gguf;
+qn_status qn__tokenizer_from_gguf(const struct qn_gguf *gguf, qn_tokenizer **tokenizer) QN_MUST_USE;
 qn_status qn__tokenizer_load_llama2c(const char *path, qn_tokenizer **tokenizer) QN_MUST_USE;
 
 #endif
