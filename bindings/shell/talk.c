@@ -46,20 +46,39 @@ void qn__talk_cut(qn_talk *talk, size_t from)
     talk->read = 0;
 }
 
+int qn__talk_open(qn_talk *talk)
+{
+    qn_status status = qn_session_create(talk->model, &talk->sampler, &talk->session);
+    if (status == QN_OK && talk->grammar)
+        status = qn_sampler_create(&talk->sampler, qn_model_get_config(talk->model)->vocab,
+                                   &talk->chooser);
+    if (status == QN_OK && talk->grammar)
+        status = qn_grammar_matcher_create(talk->grammar, talk->tokenizer, &talk->matcher);
+    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
+}
+
+static void close_session(qn_talk *talk)
+{
+    qn_session_destroy(&talk->session);
+    qn_sampler_destroy(&talk->chooser);
+    qn_grammar_matcher_destroy(&talk->matcher);
+}
+
 void qn__talk_free(qn_talk *talk)
 {
     qn__talk_cut(talk, 0);
     free(talk->said);
     talk->said = NULL;
+    close_session(talk);
+    qn_grammar_destroy(&talk->grammar);
 }
 
 int qn__talk_reseed(qn_talk *talk)
 {
     talk->sampler.seed++;
     talk->read = 0;
-    qn_session_destroy(&talk->session);
-    qn_status status = qn_session_create(talk->model, &talk->sampler, &talk->session);
-    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
+    close_session(talk);
+    return qn__talk_open(talk);
 }
 
 /* ---- tokens ---- */
@@ -123,6 +142,7 @@ static qn_status missing(qn_talk *talk, token_list *list)
     *list = (token_list){0};
     if (talk->read == 0) {
         qn_session_reset(talk->session);
+        if (talk->chooser) qn_sampler_rewind(talk->chooser, 0);
         return encode(talk, 0, false, list);
     }
     token_list more = {0};
@@ -183,6 +203,8 @@ static int feed(qn_talk *talk, const token_list *list)
     while (status == QN_OK && at < list->count && !qn__talk_interrupted()) {
         size_t some = list->count - at < FEED ? list->count - at : FEED;
         status = qn_session_feed(talk->session, list->ids + at, some);
+        for (size_t i = 0; talk->chooser && status == QN_OK && i < some; i++)
+            status = qn_sampler_accept(talk->chooser, list->ids[at + i]);
         at += some;
     }
     if (status == QN_OK && at > 0) status = qn_session_logits(talk->session, &logits);
@@ -240,6 +262,26 @@ static bool ends(const qn_talk *talk, int32_t token)
            token == qn_tokenizer_bos(talk->tokenizer);
 }
 
+/* One that the grammar allows, if there is one; an end is not accepted. */
+static qn_status choose(qn_talk *talk, int32_t *token)
+{
+    const float *logits;
+    const uint32_t *allowed;
+    if (!talk->grammar) return qn_session_sample(talk->session, token);
+    qn_status status = qn_session_logits(talk->session, &logits);
+    if (status == QN_OK) status = qn_grammar_matcher_allowed(talk->matcher, &allowed);
+    if (status == QN_OK) status = qn_sampler_choose(talk->chooser, logits, allowed, token);
+    if (status != QN_OK || ends(talk, *token)) return status;
+    status = qn_grammar_matcher_accept(talk->matcher, *token);
+    return status == QN_OK ? qn_sampler_accept(talk->chooser, *token) : status;
+}
+
+static bool is_whole(const qn_talk *talk)
+{
+    bool last = false;
+    return talk->grammar && qn_grammar_matcher_whole(talk->matcher, &last) && last;
+}
+
 static int make_tokens(qn_talk *talk, reply *r)
 {
     const int32_t context = qn_model_get_config(talk->model)->context;
@@ -252,7 +294,7 @@ static int make_tokens(qn_talk *talk, reply *r)
         talk->why = "context";
         if (qn_session_length(talk->session) >= context) return QN_GO_ON;
         talk->why = "end";
-        qn_status status = qn_session_sample(talk->session, &token);
+        qn_status status = choose(talk, &token);
         if (status == QN_OK && ends(talk, token)) return QN_GO_ON;
         if (status == QN_OK) status = qn_session_feed(talk->session, &token, 1);
         if (status == QN_OK) status = qn_decoder_push(r->decoder, token, &text, &bytes);
@@ -260,6 +302,8 @@ static int make_tokens(qn_talk *talk, reply *r)
         talk->why = "stop";
         int code = pass(talk, r, text, bytes);
         if (code != QN_GO_ON || r->found) return code;
+        talk->why = "grammar";
+        if (is_whole(talk)) return QN_GO_ON;
     }
     talk->why = "tokens";
     return QN_GO_ON;
@@ -271,6 +315,7 @@ static int answer(qn_talk *talk, reply *r)
     qn_status status = qn_decoder_create(talk->tokenizer, false, &r->decoder);
     if (status == QN_OK)
         status = qn_stops_create(talk->stops + (talk->stops[0] == NULL), stops, &r->stops);
+    if (status == QN_OK && talk->grammar) status = qn_grammar_matcher_reset(talk->matcher);
     if (status != QN_OK) return qn__say_status(status);
     double begin = now_seconds();
     int code = make_tokens(talk, r);

@@ -4,6 +4,8 @@
 
 #include "shell.h"
 
+#include <quernel/grammar.h>
+
 typedef struct qn_said {
     char *role, *content;
     size_t bytes;
@@ -14,6 +16,9 @@ typedef struct qn_talk {
     qn_model *model;
     qn_session *session;
     qn_sampler_options sampler;
+    qn_grammar *grammar; /* NULL: none; each reply is a text of it */
+    qn_grammar_matcher *matcher;
+    qn_sampler *chooser;  /* with a grammar, in place of the session's */
     const char *family;   /* a chat template's name */
     const char *stops[2]; /* NULL: none */
     int64_t tokens;       /* at most so many in a reply */
@@ -24,7 +29,7 @@ typedef struct qn_talk {
     /* Of the last reply: */
     int64_t made, fed;
     double seconds, feed_seconds;
-    const char *why; /* "end", "stop", "tokens", "context", "interrupted" */
+    const char *why; /* "end", "stop", "tokens", "context", "interrupted", "grammar" */
 } qn_talk;
 
 /* Exit code or QN_GO_ON, as everywhere in the shell. */
@@ -35,6 +40,8 @@ void qn__talk_free(qn_talk *talk);
 /* Let the model answer; what it says goes to standard output as it comes, unless talk->json. The
  * answer becomes a message. When the context is too small, the oldest turns are left out. */
 int qn__talk_reply(qn_talk *talk);
+/* The session, and the matcher where there is a grammar. */
+int qn__talk_open(qn_talk *talk);
 /* A new number for the sampler, so that the same question has another answer. */
 int qn__talk_reseed(qn_talk *talk);
 

@@ -85,6 +85,15 @@ class Chat(Case):
             self.assertEqual(cut[0]["content"], text[: text.index(stop)])
             self.assertEqual(cut[0]["stop"], "stop")
 
+    def test_grammar(self):
+        grammar = 'root ::= "The " ("cat" | "dog") " said " [a-z]{3} "."'
+        for words in (["--grammar", grammar], ["--grammar", self.write("g.gbnf", grammar)]):
+            replies, _ = self.talk(["Once upon a time", "And then?"], *words)
+            for reply in replies:
+                self.assertRegex(reply["content"], "^The (cat|dog) said [a-z]{3}[.]$")
+                self.assertIn(reply["stop"], ("grammar", "end"))
+        self.bad(DATA, *self.words("--grammar", "root ::= nothing"), says="nothing")
+
     def test_full_context(self):
         more = ("--tokens", "16", "--context", "96", "--system", "S")
         replies, notes = self.talk(["One day there was a cat."] * 6, *more)
