@@ -4,7 +4,7 @@ bit for bit. llama.cpp (llama-cpp-python) gives each tensor the type that we giv
 nearer to the weights. Without transformers or `gguf` it says so and passes; without
 llama-cpp-python that part is left out.
 
-    python3 tests/interop/quantize_llama.py BUILD_FOLDER
+    python3 tests/interop/quantize_llama.py BUILD_FOLDER [MODEL ...]
 """
 
 import ctypes
@@ -19,7 +19,7 @@ try:
     import numpy as np
     from gguf.quants import dequantize
     from random_models import random_model
-    from transformers import GPT2Config, LlamaConfig
+    from transformers import Gemma2Config, GPT2Config, LlamaConfig, Phi3Config
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -32,8 +32,8 @@ except ImportError as missing:
 QUERNEL = pathlib.Path(sys.argv[1]).resolve() / "quernel"
 
 
-def llama(width, ffn, layers, heads, kv_heads, **more):
-    return LlamaConfig(
+def sizes(width, ffn, layers, heads, kv_heads):
+    return dict(
         vocab_size=96,
         max_position_embeddings=32,
         hidden_size=width,
@@ -43,8 +43,11 @@ def llama(width, ffn, layers, heads, kv_heads, **more):
         num_key_value_heads=kv_heads,
         bos_token_id=0,
         eos_token_id=0,
-        **more,
     )
+
+
+def llama(*counts, **more):
+    return LlamaConfig(**sizes(*counts), **more)
 
 
 MODELS = {
@@ -52,6 +55,14 @@ MODELS = {
     "9 layers, tied": llama(256, 256, 9, 4, 4, tie_word_embeddings=True),
     "rows of 96 and 160": llama(96, 160, 2, 4, 4),
     "rows of 48 and 40": llama(48, 40, 2, 4, 1),
+    "phi3": Phi3Config(**sizes(256, 256, 8, 8, 2), pad_token_id=0, sliding_window=None),
+    "gemma2": Gemma2Config(
+        **sizes(256, 512, 8, 8, 8),
+        head_dim=32,
+        query_pre_attn_scalar=32,
+        sliding_window=32,
+        pad_token_id=0,
+    ),
     "gpt2": GPT2Config(
         vocab_size=96,
         n_positions=32,
@@ -157,6 +168,8 @@ def main():
     known = json.loads(quernel("quantize", "--list", "--json"))["types"]
     types = {t["type"]: getattr(gguf.LlamaFileType, "MOSTLY_" + t["type"], 0) for t in known}
     for label, config in MODELS.items():
+        if sys.argv[2:] and label not in sys.argv[2:]:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             check(label, config, pathlib.Path(folder), types)
     print(f"{len(MODELS)} models, {len(types)} types of file")
