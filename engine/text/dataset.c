@@ -210,11 +210,10 @@ static qn_status read_line(reader *r, const char *text, size_t bytes, uint64_t l
     QN_TRY(qn__json_parse_line(text, bytes, r->path, line, &root));
     qn__document_clear(&r->document);
     qn_status status = qn__document_json(&r->document, root, r->path, line);
-    if (status == QN_OK) {
-        status = r->fn(r->user, &r->document, r->path, done);
-        if (status == QN_BAD_ARGUMENT) /* a text that the tokenizer cannot encode */
-            status = qn__wrap(QN_BAD_DATA, "%s:%" PRIu64 ": ", r->path, line);
-    }
+    if (status == QN_OK) status = r->fn(r->user, &r->document, r->path, done);
+    if (status ==
+        QN_BAD_ARGUMENT) /* a text that the tokenizer cannot encode, a role without place */
+        status = qn__wrap(QN_BAD_DATA, "%s:%" PRIu64 ": ", r->path, line);
     json_decref(root);
     return status;
 }
@@ -258,7 +257,7 @@ static qn_status read_source(reader *r, const qn__source *source)
 
 qn_status qn__dataset_each(const qn__dataset *dataset, qn__document_fn fn, void *user)
 {
-    reader r = {.fn = fn, .user = user};
+    reader r = {.fn = fn, .user = user, .document.family = dataset->family};
     qn_status status = QN_OK;
     for (size_t i = 0; status == QN_OK && i < dataset->count; i++) {
         status = read_source(&r, &dataset->source[i]);

@@ -22,6 +22,7 @@ typedef struct qn__dataset {
     uint64_t bytes; /* of all */
     bool plain;     /* one text file, named itself: text, not documents */
     bool lines;     /* some source is JSON Lines */
+    const struct qn__chat_family *family; /* how conversations are written; NULL: as ChatML */
 } qn__dataset;
 
 /* `paths`: a text file, a JSON Lines file (.jsonl, .ndjson), a folder, or several with commas

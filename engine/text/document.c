@@ -108,7 +108,8 @@ static qn_status from_messages(qn__document *d, const json_t *root, const place 
     if (status == QN_OK && !learns)
         status = BAD(at, "no message of role \"%s\" with a content: nothing to learn", "assistant");
     if (status == QN_OK)
-        status = qn__document_chat(d, qn__chat_family_at(0), messages, count, 0);
+        status =
+            qn__document_chat(d, d->family ? d->family : qn__chat_family_at(0), messages, count, 0);
     free(messages);
     return status;
 }

@@ -22,7 +22,8 @@ typedef struct qn__document {
     char **owned;
     size_t owned_count, owned_capacity;
     bool plain; /* text of somebody's own making: each end-of-text token in it ends a document */
-    bool end_learned; /* the end-of-text token that will follow */
+    const struct qn__chat_family *family; /* of conversations; NULL: ChatML */
+    bool end_learned;                     /* the end-of-text token that will follow */
 } qn__document;
 
 /* Tokens with a mark for each that is learned. */

@@ -1,4 +1,6 @@
 #include "base/check.h"
+#include "base/log.h"
+#include "text/chat.h"
 #include "train/data_internal.h"
 
 #include <stdlib.h>
@@ -72,12 +74,16 @@ static void split_documents(qn_token_file *file, double fraction)
     h->val_token = file->ends[d - 1];
 }
 
-static qn_status tokenize(const qn_train_options *o, qn_word *w, const qn__dataset *set,
-                          const qn__dataset *val, qn_data *data)
+static qn_status tokenize(const qn_train_options *o, qn_word *w, qn__dataset *set,
+                          qn__dataset *val, qn_data *data)
 {
     double fraction = val ? 0 : o->val_fraction;
     bool cached = true;
     QN_TRY(qn__data_tokenizer(o, set, w, &data->tokenizer));
+    if (strcmp(o->chat_template, "auto") == 0) set->family = data->tokenizer->chat;
+    if (val) val->family = set->family;
+    if (set->lines && set->family)
+        qn__log(QN_LOG_INFO, "conversations are written as %s", set->family->name);
     QN_TRY(qn__data_tokenize(set, data->tokenizer, fraction, w, &data->files[0], &data->cached));
     if (!set->plain) split_documents(&data->files[0], fraction);
     view(&data->files[0], false, &data->train);
@@ -93,7 +99,11 @@ static qn_status from_dataset(const qn_train_options *o, qn_word *w, qn_data *da
 {
     qn__dataset set = {0}, val = {0};
     const char *val_path = val_source_of(o);
+    const qn__chat_family *family = NULL;
+    if (strcmp(o->chat_template, "auto") != 0)
+        QN_TRY(qn__chat_family_named(o->chat_template, &family));
     QN_TRY(qn__dataset_open(source_of(o), &set));
+    set.family = family; /* also while a tokenizer is learned from it */
     qn_status status = *val_path ? qn__dataset_open(val_path, &val) : QN_OK;
     if (status == QN_OK) status = tokenize(o, w, &set, *val_path ? &val : NULL, data);
     qn__dataset_close(&set);

@@ -3,9 +3,11 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "text/chat.h"
 #include "train/data_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,7 +165,10 @@ static uint64_t key_of(const maker *m)
     struct {
         uint64_t tokenizer;
         double val_fraction;
-    } what = {qn__tokenizer_hash(m->tokenizer), m->dataset->plain ? m->val_fraction : 0};
+        char family[32]; /* of conversations */
+    } what = {qn__tokenizer_hash(m->tokenizer), m->dataset->plain ? m->val_fraction : 0, {0}};
+    if (m->dataset->family)
+        snprintf(what.family, sizeof what.family, "%s", m->dataset->family->name);
     return what.tokenizer ? qn__data_key(m->dataset, &what, sizeof what) : 0;
 }
 

@@ -3,6 +3,7 @@
 #include "unit/file_support.h"
 
 #include "base/rng.h"
+#include "text/chat.h"
 #include "text/dataset.h"
 
 #include <sys/stat.h>
@@ -311,6 +312,38 @@ static void conversations(void **state)
     qn_tokenizer_destroy(&t);
 }
 
+/* Lines in another family's words; a role that it lacks is an error of the line. */
+static void families(void **state)
+{
+    (void)state;
+    char *folder = folder_make(), path[4200];
+    qn__dataset set;
+    gathered g = {0};
+    put_file(
+        folder, "a.jsonl",
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\",\"content\":"
+        "\"U\"},{\"role\":\"assistant\",\"content\":\" A \"}]}\n");
+    snprintf(path, sizeof path, "%s/a.jsonl", folder);
+    assert_ok(qn__dataset_open(path, &set));
+    assert_ok(qn__chat_family_named("llama2", &set.family));
+    assert_ok(qn__dataset_each(&set, gather, &g));
+    put(&g.text, "", 1);
+    assert_string_equal((char *)g.text.data,
+                        "([INST] <<SYS>>\nS\n<</SYS>>\n\nU [/INST])[ A ][|]\n");
+    free(g.text.data);
+    qn__dataset_close(&set);
+    put_file(folder, "a.jsonl",
+             "{\"messages\":[{\"role\":\"tool\",\"content\":\"T\"},{\"role\":\"assistant\","
+             "\"content\":\"A\"}]}\n");
+    assert_ok(qn__dataset_open(path, &set));
+    assert_ok(qn__chat_family_named("gemma", &set.family));
+    g = (gathered){0};
+    assert_bad(qn__dataset_each(&set, gather, &g), "a.jsonl:1", "no role \"tool\"");
+    free(g.text.data);
+    qn__dataset_close(&set);
+    folder_drop(folder);
+}
+
 /* With marks of its own, a content that spells one out is only text. */
 static void turn_marks(void **state)
 {
@@ -391,9 +424,10 @@ static void hashes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forms),      cmocka_unit_test(bad_lines), cmocka_unit_test(hostile),
-        cmocka_unit_test(folders),    cmocka_unit_test(changed),   cmocka_unit_test(conversations),
-        cmocka_unit_test(turn_marks), cmocka_unit_test(goes_on),   cmocka_unit_test(hashes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forms),    cmocka_unit_test(bad_lines),
+                                       cmocka_unit_test(hostile),  cmocka_unit_test(folders),
+                                       cmocka_unit_test(changed),  cmocka_unit_test(conversations),
+                                       cmocka_unit_test(families), cmocka_unit_test(turn_marks),
+                                       cmocka_unit_test(goes_on),  cmocka_unit_test(hashes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
