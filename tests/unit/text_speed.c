@@ -1,6 +1,8 @@
 /* How long 1 MB of text takes; a bound loose enough for a slow, busy machine. */
 #include "text_common.h"
 
+#include "base/json.h"
+
 enum { LIMIT_MS = 20000 };
 
 static void time_encoding(const char *name, const qn_tokenizer *t, const char *text, size_t bytes)
@@ -52,6 +54,58 @@ static void test_natural(void **state)
     time_file("ggml-vocab-gpt-2.gguf", text, bytes);
     time_file("ggml-vocab-llama-spm.gguf", text, bytes);
     time_file("tok512.bin", text, bytes);
+    free(text);
+}
+
+/* Words of the text itself, and of letters, as BERT's vocabularies have them. */
+static void test_words(void **state)
+{
+    size_t bytes, count, from = 0, words = 0;
+    char path[4096], *text = data_read("tinyshakespeare.txt", &bytes);
+    json_t *vocab = json_object();
+    (void)state;
+    json_object_set_new(vocab, "[UNK]", json_integer(0));
+    for (char c = '!'; c <= '~'; c++) {
+        char piece[4] = {'#', '#', c, 0};
+        if (c >= 'A' && c <= 'Z') continue;
+        json_object_set_new(vocab, piece + 2, json_integer((json_int_t)json_object_size(vocab)));
+        json_object_set_new(vocab, piece, json_integer((json_int_t)json_object_size(vocab)));
+    }
+    for (size_t i = 0; i < bytes && words < 20000; i++) {
+        bool letter = text[i] >= 'a' && text[i] <= 'z';
+        if (letter) continue;
+        char word[64] = {0};
+        if (i - from > 1 && i - from < sizeof word) {
+            memcpy(word, text + from, i - from);
+            words++;
+            if (!json_object_get(vocab, word))
+                json_object_set_new(vocab, word,
+                                    json_integer((json_int_t)json_object_size(vocab)));
+        }
+        from = i + 1;
+    }
+    json_t *root = json_pack("{s:{s:s}, s:{s:s}, s:{s:s, s:s, s:o}}", "normalizer", "type",
+                             "BertNormalizer", "pre_tokenizer", "type", "BertPreTokenizer", "model",
+                             "type", "WordPiece", "unk_token", "[UNK]", "vocab", vocab);
+    snprintf(path, sizeof path, "%s", scratch_path("words.json"));
+    ASSERT_OK(qn__json_save(path, root));
+    json_decref(root);
+    qn_tokenizer *t = NULL;
+    ASSERT_OK(qn_tokenizer_load(path, &t));
+    unlink(path);
+    for (int shape = 0; shape < 2; shape++) { /* as it is, and in words of 100 letters */
+        int32_t *ids;
+        for (size_t i = 0; shape == 1 && i < bytes; i++)
+            text[i] = i % 101 == 100 ? ' ' : (char)('a' + (i * i) % 26);
+        double start = now_ms();
+        ASSERT_OK(qn_tokenizer_encode(t, text, bytes, 0, &ids, &count));
+        double took = now_ms() - start;
+        print_message("wordpiece              %7zu tokens, %5.2f bytes a token, encode %6.1f ms\n",
+                      count, (double)bytes / (double)count, took);
+        assert_true(took < LIMIT_MS);
+        free(ids);
+    }
+    qn_tokenizer_destroy(&t);
     free(text);
 }
 
@@ -111,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_natural),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_unnatural),
         cmocka_unit_test(test_training),
     };

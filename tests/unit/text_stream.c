@@ -102,7 +102,10 @@ static void test_stream_bytes(void **state)
         {"\xE2\x82x", "\xEF\xBF\xBDx"},
         {"\xFFx\x80", "\xEF\xBF\xBDx\xEF\xBF\xBD"},
         {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
-        {"\xF1\x80\x80\xE1\x80\xC2" "b", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD" "b"},
+        {"\xF1\x80\x80\xE1\x80\xC2"
+         "b",
+         "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"
+         "b"},
     };
     qn_tokenizer *t = NULL;
     (void)state;
@@ -115,6 +118,35 @@ static void test_stream_bytes(void **state)
         size_t length = stream(t, ids, count, out);
         assert_int_equal(length, strlen(cases[i].out));
         assert_memory_equal(out, cases[i].out, length);
+    }
+    qn_tokenizer_destroy(&t);
+}
+
+/* SentencePiece's own tokens: characters that are in no piece come as <0xNN> tokens, one a byte,
+ * and the space before the text goes, once. */
+static void test_stream_pieces(void **state)
+{
+    static const char *const texts[] = {"hello",
+                                        " hello",
+                                        "  two",
+                                        "\xF0\x9F\x98\x81\xF0\x9F\xA6\x99 x",
+                                        "a\n\n\tb",
+                                        "\xE2\x96\x81",
+                                        "\xE1\x9E\x94\xE1\x9F\x92 \xC2\xA0"};
+    qn_tokenizer *t = NULL;
+    (void)state;
+    ASSERT_OK(qn_tokenizer_load(data_path("ggml-vocab-llama-spm.gguf"), &t));
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        int32_t *ids;
+        size_t count, bytes;
+        char out[256], *whole;
+        ASSERT_OK(qn_tokenizer_encode(t, texts[i], strlen(texts[i]), QN_ENCODE_BOS, &ids, &count));
+        ASSERT_OK(qn_tokenizer_decode(t, ids, count, &whole, &bytes));
+        assert_int_equal(stream(t, ids, count, out), bytes);
+        assert_memory_equal(out, whole, bytes);
+        if (i != 5) assert_string_equal(whole, texts[i]); /* U+2581 is a space to this vocabulary */
+        free(whole);
+        free(ids);
     }
     qn_tokenizer_destroy(&t);
 }
@@ -145,7 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tok512),       cmocka_unit_test(test_tok512_random),
         cmocka_unit_test(test_stream_story), cmocka_unit_test(test_stream_bytes),
-        cmocka_unit_test(test_wrong_ids),
+        cmocka_unit_test(test_wrong_ids),    cmocka_unit_test(test_stream_pieces),
     };
     return cmocka_run_group_tests_name("text streams", tests, NULL, NULL);
 }
