@@ -86,7 +86,7 @@ enum { TENSORS = sizeof tensors / sizeof tensors[0] };
 
 static void put_tensors(qn_gguf_writer *w, const change *c, bool declare)
 {
-    static const float zeros[EMBED * VOCAB];
+    static const double zeros[EMBED * VOCAB]; /* of the largest type */
     for (int layer = 0; layer < LAYERS; layer++)
         for (int i = 0; i < TENSORS; i++) {
             char name[64];
