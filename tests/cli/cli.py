@@ -414,6 +414,14 @@ class Device(Case):
             self.assertTrue(all(0 < n < 1000 for n in json.loads(report["text"])))
         else:
             self.assertRegex(report["text"], r"^\[[0-9,]*$")
+        schema = """{"type": "object", "properties": {"age": {"type": "integer", "minimum": 3,
+            "maximum": 17}, "name": {"type": "string", "maxLength": 5}}, "required": ["name"]}"""
+        for seed in "12":
+            words = self.stories("--json-schema", schema, "--seed", seed, "--json")
+            made = json.loads(json.loads(self.good("generate", *words).stdout)["text"])
+            self.assertTrue(set(made) <= {"age", "name"} and len(made["name"]) <= 5)
+            self.assertTrue(3 <= made.get("age", 3) <= 17)
+        self.bad(USAGE, "generate", *self.stories("--json-schema", '{"not": {}}'), says="not")
         self.bad(DATA, "generate", *self.stories("--grammar", "root ::= (a"), says="line 1")
         self.bad(OS_ERROR, "generate", *self.stories("--grammar", self.path("gone")), says="gone")
 
