@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 bool qn__choices_have_tokens(const char *path)
 {
@@ -31,13 +30,6 @@ typedef struct exam {
     double begin;
 } exam;
 
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void print_answer(const exam *e, const qn_answer *answer)
 {
     if (!e->json) {
@@ -61,7 +53,7 @@ static void print_answer(const exam *e, const qn_answer *answer)
 static bool on_answer(void *user, const qn_answer *answer)
 {
     exam *e = user;
-    double done = (double)answer->index + 1, took = now_seconds() - e->begin;
+    double done = (double)answer->index + 1, took = qn__now_seconds() - e->begin;
     e->right += answer->by_mean == answer->label;
     if (e->each) print_answer(e, answer);
     qn__progress("question %s of %s  %.2f %% right  %s left", qn__text_count(done),
@@ -79,7 +71,7 @@ static double standard_error(double part, int64_t n)
 static int print_scores(const exam *e, const qn_choose_scores *s, const char *model,
                         const char *device)
 {
-    double n = (double)s->questions, seconds = now_seconds() - e->begin;
+    double n = (double)s->questions, seconds = qn__now_seconds() - e->begin;
     double norm = (double)s->right_by_mean / n, acc = (double)s->right_by_sum / n;
     if (e->json)
         return qn__print_json(
@@ -107,7 +99,7 @@ int qn__choices_answer(const qn_args *args, qn_model *model, const qn_choices *c
     exam e = {.questions = qn_choices_count(choices),
               .each = qn__arg(args, "each") != NULL,
               .json = qn__arg(args, "json") != NULL,
-              .begin = now_seconds()};
+              .begin = qn__now_seconds()};
     qn_choose_options options = {
         .size = sizeof options, .batch = batch, .answer = on_answer, .user = &e};
     qn_choose_scores scores;

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 int qn__eval(const qn_command *self, int argc, char **argv);
@@ -55,18 +54,16 @@ static int measure(qn_model *model, const qn_tokenizer *tokenizer, const char *t
 {
     int32_t *ids = NULL;
     size_t count = 0;
-    struct timespec begin, end;
     bool bos = qn_tokenizer_wants_bos(tokenizer);
     unsigned how = QN_ENCODE_SPECIAL | (bos ? QN_ENCODE_BOS : 0u); /* as in training */
     qn_status status = qn_tokenizer_encode(tokenizer, text, r->bytes, how, &ids, &count);
     if (status != QN_OK) return qn__say_status(status);
-    clock_gettime(CLOCK_MONOTONIC, &begin);
+    double begin = qn__now_seconds();
     status = qn_model_loss(model, ids, count, batch, show_progress, NULL, &r->loss);
-    clock_gettime(CLOCK_MONOTONIC, &end);
+    r->seconds = qn__now_seconds() - begin;
     qn__progress_end(false);
     free(ids);
     r->tokens = count - (bos && count > 0);
-    r->seconds = (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
     if (status != QN_OK) return qn__say_status(status);
     if (r->loss.predicted < 1)
         return qn__say_error(

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 int qn__generate(const qn_command *self, int argc, char **argv);
@@ -49,13 +48,6 @@ typedef struct job {
     double prompt_seconds, seconds;
 } job;
 
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int put(job *j, const char *text, size_t bytes)
 {
     if (bytes == 0 || (fwrite(text, 1, bytes, j->text) == bytes && fflush(j->text) == 0))
@@ -77,9 +69,9 @@ static int feed_prompt(job *j)
             QN_EXIT_USAGE,
             "generate: this tokenizer has no token that begins a text: give --prompt");
     }
-    double begin = now_seconds();
+    double begin = qn__now_seconds();
     status = qn_generator_feed(j->generator, ids, count);
-    j->prompt_seconds = now_seconds() - begin;
+    j->prompt_seconds = qn__now_seconds() - begin;
     j->prompt_tokens = (int64_t)count;
     free(ids);
     return status == QN_OK ? QN_GO_ON : qn__say_status(status);
@@ -134,9 +126,9 @@ static int run_job(job *j)
     if (status != QN_OK) return qn__say_status(status);
     int code = feed_prompt(j);
     if (code == QN_GO_ON && !j->json) code = put(j, j->prompt, strlen(j->prompt));
-    double begin = now_seconds();
+    double begin = qn__now_seconds();
     if (code == QN_GO_ON) code = make_tokens(j);
-    j->seconds = now_seconds() - begin;
+    j->seconds = qn__now_seconds() - begin;
     return code;
 }
 

@@ -94,8 +94,10 @@ void qn__print_profile(FILE *out, const json_t *rows);
 /* Bytes without their control characters, quotes where a shell needs them. */
 const char *qn__text_quoted(const char *word);
 
-/* ---- standard error (term.c) ---- */
+/* ---- the clock and standard error (term.c) ---- */
 
+/* Time that only goes forward. */
+double qn__now_seconds(void);
 /* One line that is rewritten in place on a terminal, and printed every few seconds elsewhere. */
 void qn__progress(const char *format, ...) QN_PRINTF(1, 2);
 /* Leave the line as it is now, with a newline. last: print it even if it was just held back. */

@@ -3,16 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { FEED = 256 }; /* tokens between two looks for Ctrl-C */
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void drop(qn_said *said)
 {
@@ -196,7 +188,7 @@ static int fit(qn_talk *talk, token_list *list)
 
 static int feed(qn_talk *talk, const token_list *list)
 {
-    double begin = now_seconds();
+    double begin = qn__now_seconds();
     const float *logits;
     qn_status status = QN_OK;
     size_t at = 0;
@@ -209,7 +201,7 @@ static int feed(qn_talk *talk, const token_list *list)
     }
     if (status == QN_OK && at > 0) status = qn_session_logits(talk->session, &logits);
     talk->fed = (int64_t)at;
-    talk->feed_seconds = now_seconds() - begin;
+    talk->feed_seconds = qn__now_seconds() - begin;
     return status == QN_OK ? QN_GO_ON : qn__say_status(status);
 }
 
@@ -317,9 +309,9 @@ static int answer(qn_talk *talk, reply *r)
         status = qn_stops_create(talk->stops + (talk->stops[0] == NULL), stops, &r->stops);
     if (status == QN_OK && talk->grammar) status = qn_grammar_matcher_reset(talk->matcher);
     if (status != QN_OK) return qn__say_status(status);
-    double begin = now_seconds();
+    double begin = qn__now_seconds();
     int code = make_tokens(talk, r);
-    talk->seconds = now_seconds() - begin;
+    talk->seconds = qn__now_seconds() - begin;
     return code == QN_GO_ON ? finish(talk, r) : code;
 }
 

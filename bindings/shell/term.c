@@ -19,7 +19,7 @@ static struct {
     bool held; /* the newest line was not shown yet */
 } state;
 
-static double now_seconds(void)
+double qn__now_seconds(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -57,7 +57,7 @@ static void show(void)
     else fprintf(stderr, "%s\n", state.line);
     state.open = on_terminal();
     state.held = false;
-    state.shown_at = now_seconds();
+    state.shown_at = qn__now_seconds();
 }
 
 void qn__progress(const char *format, ...)
@@ -68,7 +68,7 @@ void qn__progress(const char *format, ...)
     va_end(args);
     state.held = true;
     double gap = on_terminal() ? terminal_gap : file_gap;
-    if (state.shown_at == 0 || now_seconds() - state.shown_at >= gap) show();
+    if (state.shown_at == 0 || qn__now_seconds() - state.shown_at >= gap) show();
 }
 
 void qn__progress_end(bool last)

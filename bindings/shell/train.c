@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 int qn__train(const qn_command *self, int argc, char **argv);
 
@@ -27,13 +26,6 @@ typedef struct run {
     bool stale;                  /* they could not be written */
     qn_step_info last;
 } run;
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void show_step(const run *r, const qn_step_info *info)
 {
@@ -66,7 +58,7 @@ static int write_pages(run *r, bool show)
 {
     char title[256], path[4096];
     qn_history history;
-    double begin = now_seconds();
+    double begin = qn__now_seconds();
     snprintf(title, sizeof title, "loss of %s", r->folder);
     if ((size_t)snprintf(path, sizeof path, "%s/metrics.jsonl", r->folder) >= sizeof path)
         return QN_GO_ON;
@@ -76,7 +68,7 @@ static int write_pages(run *r, bool show)
     if (code == QN_GO_ON && show)
         fprintf(r->out, "curve:  %s/loss.svg\nreport: %s/report.html\n", r->folder, r->folder);
     qn__history_free(&history);
-    r->pages_at = now_seconds();
+    r->pages_at = qn__now_seconds();
     r->pages_took = r->pages_at - begin;
     return code;
 }
@@ -84,7 +76,7 @@ static int write_pages(run *r, bool show)
 /* At validations, so that a run can be watched; never more than a fiftieth of its time. */
 static void refresh_pages(run *r, const qn_step_info *info)
 {
-    double since = now_seconds() - r->pages_at;
+    double since = qn__now_seconds() - r->pages_at;
     if (!isfinite(info->val_loss) || info->step >= info->steps || r->stale) return;
     if (since < 5 || since < 50 * r->pages_took) return;
     r->stale = write_pages(r, false) != QN_GO_ON; /* said once */

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/median.h"
 
 #include <stdlib.h>
 
@@ -17,18 +18,6 @@ typedef struct state {
     double best[QN_RACE_CANDIDATES]; /* of the screening */
     double look;                     /* the default's first */
 } state;
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, by_value);
-    return values[count / 2];
-}
 
 static bool over(const state *s)
 {
@@ -93,7 +82,7 @@ static qn_status duel(state *s, int challenger, double seconds[2], bool *won, bo
             }
         }
     *done = true;
-    for (int side = 0; side < 2; side++) seconds[side] = median(times[side], count);
+    for (int side = 0; side < 2; side++) seconds[side] = qn__median(times[side], count);
     *won = seconds[1] <= seconds[0] * (1 - QN_RACE_MARGIN) && seconds[1] < seconds[0];
     return QN_OK;
 }

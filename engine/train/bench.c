@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/median.h"
 #include "base/rng.h"
 #include "base/hash.h"
 #include "model/model.h"
@@ -19,18 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, by_value);
-    return values[count / 2];
-}
 
 static qn_status need_peaks(qn_device *device, const qn_caps **caps)
 {
@@ -74,7 +63,7 @@ static qn_status time_call(qn_rig *rig, int repeats, double *seconds)
         if (repeats <= 0 && count >= 5 && qn__seconds() - begin > 3) break;
     }
     qn__exec_free(&exec);
-    if (status == QN_OK) *seconds = median(times, count);
+    if (status == QN_OK) *seconds = qn__median(times, count);
     return status;
 }
 
@@ -154,8 +143,8 @@ static qn_status train_steps(qn_training *t, int repeats, step_times *medians)
         seconds[2 * MOST + count++] = now.step;
     }
     if (status == QN_OK)
-        *medians = (step_times){median(seconds, count), median(seconds + MOST, count),
-                                median(seconds + 2 * MOST, count)};
+        *medians = (step_times){qn__median(seconds, count), qn__median(seconds + MOST, count),
+                                qn__median(seconds + 2 * MOST, count)};
     free(ids);
     free(seconds);
     return status;
