@@ -17,6 +17,7 @@ static const qn_flag own_flags[] = {
     {"prompt", "TEXT",
      "what to continue (default: nothing). Standard output gets exactly the prompt and what "
      "follows; a newline is added at the end only on a terminal"},
+    {"stop", "TEXT", "end before this text, also where it is cut between tokens"},
     {"tokens", "N",
      "at most so many (default: 200); the end of the text or of the context stops earlier"},
     {"grammar", "TEXT|FILE", "hold the text to a grammar in GBNF (docs/generate.md)"},
@@ -41,10 +42,13 @@ typedef struct job {
     qn_grammar *grammar;
     qn_generator *generator;
     qn_decoder *decoder;
+    const char *stop_text; /* NULL: none */
+    qn_stops *stops;
+    bool stopped;
     FILE *text; /* standard output, or with --json a buffer */
     json_t *ids;
     int64_t prompt_tokens, made;
-    const char *stop; /* why: "tokens", "end", "context" */
+    const char *stop; /* why: "tokens", "end", "context", "grammar", "stop" */
     double prompt_seconds, seconds;
 } job;
 
@@ -85,6 +89,18 @@ static bool ends_text(const job *j, int32_t token)
             token == qn_tokenizer_bos(j->tokenizer)); /* llama2.c: BOS parts documents */
 }
 
+/* What is no part of the stop text; `last`: and what may have become it. */
+static int pass(job *j, const char *text, size_t bytes, bool last)
+{
+    const char *out;
+    size_t count;
+    qn_status status = qn_stops_push(j->stops, text, bytes, &out, &count, &j->stopped);
+    int code = status == QN_OK ? put(j, out, count) : qn__say_status(status);
+    if (code != QN_GO_ON || !last || j->stopped) return code;
+    status = qn_stops_finish(j->stops, &out, &count);
+    return status == QN_OK ? put(j, out, count) : qn__say_status(status);
+}
+
 static int make_tokens(job *j)
 {
     const qn_model_config *config = qn_model_get_config(j->model);
@@ -102,9 +118,13 @@ static int make_tokens(job *j)
         }
         status = qn_decoder_push(j->decoder, token, &text, &bytes);
         if (status != QN_OK) return qn__say_status(status);
-        code = put(j, text, bytes);
+        code = pass(j, text, bytes, false);
         j->made++;
         if (j->ids) json_array_append_new(j->ids, json_integer(token));
+        if (j->stopped) {
+            j->stop = "stop";
+            break;
+        }
         if (j->made == j->tokens || code != QN_GO_ON) break;
         if (qn_generator_done(j->generator)) {
             j->stop = "grammar";
@@ -115,14 +135,16 @@ static int make_tokens(job *j)
             break;
         }
     }
-    if (code == QN_GO_ON && qn_decoder_finish(j->decoder, &text, &bytes) == QN_OK)
-        code = put(j, text, bytes);
+    if (code == QN_GO_ON && !j->stopped && qn_decoder_finish(j->decoder, &text, &bytes) == QN_OK)
+        code = pass(j, text, bytes, true);
+    if (j->stopped) j->stop = "stop";
     return code;
 }
 
 static int run_job(job *j)
 {
     qn_status status = qn_decoder_create(j->tokenizer, *j->prompt == 0, &j->decoder);
+    if (status == QN_OK) status = qn_stops_create(&j->stop_text, j->stop_text != NULL, &j->stops);
     if (status != QN_OK) return qn__say_status(status);
     int code = feed_prompt(j);
     if (code == QN_GO_ON && !j->json) code = put(j, j->prompt, strlen(j->prompt));
@@ -242,6 +264,7 @@ static int open_and_run(job *j, const qn_args *args, qn_sampler_options *sampler
     free(text);
     json_decref(j->ids);
     qn_decoder_destroy(&j->decoder);
+    qn_stops_destroy(&j->stops);
     qn_generator_destroy(&j->generator);
     qn_model_destroy(&j->draft);
     qn_grammar_destroy(&j->grammar);
@@ -264,6 +287,7 @@ int qn__generate(const qn_command *self, int argc, char **argv)
     if (code == QN_GO_ON) code = qn__sampling_options(&args, &sampler, &keeper);
     j.prompt = code == QN_GO_ON && qn__arg(&args, "prompt") ? qn__arg(&args, "prompt") : "";
     j.json = code == QN_GO_ON && qn__arg(&args, "json");
+    j.stop_text = code == QN_GO_ON ? qn__arg(&args, "stop") : NULL;
     json_t *prompt = json_string(j.prompt);
     bool utf8 = prompt != NULL;
     json_decref(prompt);

@@ -85,6 +85,19 @@ class Chat(Case):
             self.assertEqual(cut[0]["content"], text[: text.index(stop)])
             self.assertEqual(cut[0]["stop"], "stop")
 
+    def test_generate_stops(self):
+        model, tokenizer = data_path("stories260K.bin"), data_path("tok512.bin")
+        words = ["generate", "--model", model, "--tokenizer", tokenizer, "--temperature", "0"]
+        words += ["--tokens", "80", "--json"]
+        text = json.loads(self.good(*words).stdout)["text"]
+        for at in (3, 40, len(text) - 6):
+            stop = text[at : at + 5]
+            cut = json.loads(self.good(*words, "--stop", stop).stdout)
+            self.assertEqual((cut["text"], cut["stop"]), (text[: text.index(stop)], "stop"))
+        whole = json.loads(self.good(*words, "--stop", text[-3:] + "never").stdout)
+        self.assertEqual((whole["text"], whole["stop"]), (text, "tokens"))
+        self.bad(USAGE, *words, "--stop", "", says="stop string")
+
     def test_grammar(self):
         grammar = 'root ::= "The " ("cat" | "dog") " said " [a-z]{3} "."'
         for words in (["--grammar", grammar], ["--grammar", self.write("g.gbnf", grammar)]):
