@@ -20,8 +20,7 @@ static const qn_flag own_flags[] = {
      "how turns are written: chatml, llama2, llama3, mistral-v3, gemma, phi3 ... (default: as the "
      "model's file says, else chatml)"},
     {"stop", "TEXT", "a reply ends before this text"},
-    {"grammar", "TEXT|FILE", "hold each reply to a grammar in GBNF"},
-    {"json-object", NULL, "hold each reply to a JSON object"},
+    QN_FLAGS_GRAMMAR,
     {"tokens", "N", "at most so many in a reply (default: 1024)"},
     QN_FLAG_DEVICE,
     QN_FLAG_JSON,
@@ -318,28 +317,6 @@ static int choose_family(qn_talk *talk, const char *name)
     return QN_GO_ON;
 }
 
-/* A grammar's text has "::=" in it; anything else is a file's name. */
-static int open_grammar(qn_talk *talk, const qn_args *args)
-{
-    const char *text = qn__arg(args, "grammar"), *origin = "--grammar";
-    char *data = NULL;
-    size_t bytes;
-    if (text && qn__arg(args, "json-object"))
-        return qn__say_error(QN_EXIT_USAGE, "chat: --grammar and --json-object: choose one");
-    if (qn__arg(args, "json-object")) text = qn_grammar_json_object();
-    if (!text) return QN_GO_ON;
-    bytes = strlen(text);
-    if (!strstr(text, "::=")) {
-        int code = qn__read_file(text, &data, &bytes);
-        if (code != QN_GO_ON) return code;
-        origin = text;
-        text = data;
-    }
-    qn_status status = qn_grammar_create(text, bytes, origin, &talk->grammar);
-    free(data);
-    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
-}
-
 static int open_and_talk(qn_talk *talk, const qn_args *args, const char *model)
 {
     qn_device *device = NULL;
@@ -347,7 +324,7 @@ static int open_and_talk(qn_talk *talk, const qn_args *args, const char *model)
     const char *system = qn__arg(args, "system");
     int code = qn__open_tokenizer(qn__arg(args, "tokenizer"), model, &tokenizer);
     talk->tokenizer = talk->sampler.tokenizer = tokenizer;
-    if (code == QN_GO_ON) code = open_grammar(talk, args);
+    if (code == QN_GO_ON) code = qn__open_grammar(args, &talk->grammar);
     if (code == QN_GO_ON) code = choose_family(talk, qn__arg(args, "template"));
     if (code == QN_GO_ON) code = qn__open_device(qn__arg(args, "device"), false, &device);
     if (code == QN_GO_ON) code = qn__open_model(args, device, model, &talk->model);

@@ -20,9 +20,7 @@ static const qn_flag own_flags[] = {
     {"stop", "TEXT", "end before this text, also where it is cut between tokens"},
     {"tokens", "N",
      "at most so many (default: 200); the end of the text or of the context stops earlier"},
-    {"grammar", "TEXT|FILE", "hold the text to a grammar in GBNF (docs/generate.md)"},
-    {"json-schema", "TEXT|FILE", "hold the text to JSON that is valid under this schema"},
-    {"json-object", NULL, "hold the text to a JSON object"},
+    QN_FLAGS_GRAMMAR,
     {"draft", "PATH", "a smaller model of the same vocabulary guesses ahead; the same text"},
     {"lookup", "N",
      "guess what followed the last tokens, up to N, when they were there before; the same text"},
@@ -181,46 +179,6 @@ static int print_result(job *j, const char *model, const char *device, const cha
         (json_int_t)stats.accepted, "feeds", (json_int_t)stats.feeds));
 }
 
-/* The value of a flag that is a text, as `mark` in it shows, or a file. *data is to be freed. */
-static int text_or_file(const qn_args *args, const char *flag, const char *mark, char **data,
-                        size_t *bytes)
-{
-    const char *value = qn__arg(args, flag);
-    if (!strstr(value, mark)) return qn__read_file(value, data, bytes);
-    *data = strdup(value);
-    *bytes = strlen(value);
-    return *data ? QN_GO_ON : qn__say_error(QN_EXIT_OS, "out of memory");
-}
-
-static int open_grammar(job *j, const qn_args *args)
-{
-    const char *grammar = qn__arg(args, "grammar"), *schema = qn__arg(args, "json-schema");
-    const char *object = qn__arg(args, "json-object"),
-               *text = object ? qn_grammar_json_object() : "";
-    char *data = NULL, *made = NULL;
-    size_t bytes = strlen(text);
-    int code = QN_GO_ON;
-    qn_status status = QN_OK;
-    if ((grammar != NULL) + (schema != NULL) + (object != NULL) > 1)
-        return qn__say_error(QN_EXIT_USAGE,
-                             "generate: --grammar, --json-schema, --json-object: choose one");
-    if (!grammar && !schema && !object) return QN_GO_ON;
-    if (grammar) code = text_or_file(args, "grammar", "::=", &data, &bytes);
-    if (schema) code = text_or_file(args, "json-schema", "{", &data, &bytes);
-    if (code != QN_GO_ON) return code;
-    if (schema) status = qn_schema_to_grammar(data, bytes, "--json-schema", &made);
-    if (schema && status == QN_OK) bytes = strlen(made);
-    if (status == QN_OK)
-        status =
-            qn_grammar_create(schema    ? made
-                              : grammar ? data
-                                        : text,
-                              bytes, schema ? "the schema's grammar" : "--grammar", &j->grammar);
-    free(data);
-    free(made);
-    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
-}
-
 static int open_generator(job *j, const qn_args *args, const qn_sampler_options *sampler,
                           qn_device *device)
 {
@@ -228,7 +186,7 @@ static int open_generator(job *j, const qn_args *args, const qn_sampler_options 
     int64_t lookup = 0, tokens = 8;
     int code = qn__arg_int(args, "lookup", 0, 1000, &lookup);
     if (code == QN_GO_ON) code = qn__arg_int(args, "draft-tokens", 1, QN_MAX_DRAFT, &tokens);
-    if (code == QN_GO_ON) code = open_grammar(j, args);
+    if (code == QN_GO_ON) code = qn__open_grammar(args, &j->grammar);
     if (code != QN_GO_ON) return code;
     qn_status status = draft ? qn_model_load(device, draft, &j->draft) : QN_OK;
     qn_generator_options options = {.size = sizeof options,

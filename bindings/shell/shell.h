@@ -155,6 +155,16 @@ const qn_flag *qn__sampling_flags(const qn_flag *own);
  * json_decref it last. Exit code or QN_GO_ON. */
 int qn__sampling_options(const qn_args *args, qn_sampler_options *options, json_t **keeper);
 
+/* The flags of a grammar (grammar.c). */
+#define QN_FLAGS_GRAMMAR                                                                           \
+    {"grammar", "TEXT|FILE", "hold the text to a grammar in GBNF (docs/generate.md)"},             \
+        {"json-schema", "TEXT|FILE", "hold the text to JSON that is valid under this schema"},     \
+    {                                                                                              \
+        "json-object", NULL, "hold the text to a JSON object"                                      \
+    }
+/* What they say; *grammar_out is NULL where they say nothing. */
+int qn__open_grammar(const qn_args *args, qn_grammar **grammar_out);
+
 /* ---- eval --choices (choices.c) ---- */
 
 /* Is it llm.c's file, whose questions are tokens already? NULL: no. */

@@ -105,6 +105,10 @@ class Chat(Case):
             for reply in replies:
                 self.assertRegex(reply["content"], "^The (cat|dog) said [a-z]{3}[.]$")
                 self.assertIn(reply["stop"], ("grammar", "end"))
+        schema = '{"enum": ["yes", "no"]}'
+        replies, _ = self.talk(["Is it?"], "--json-schema", schema)
+        self.assertIn(json.loads(replies[0]["content"]), ("yes", "no"))
+        self.bad(USAGE, *self.words("--json-schema", schema, "--json-object"), says="choose one")
         self.bad(DATA, *self.words("--grammar", "root ::= nothing"), says="nothing")
 
     def test_full_context(self):
