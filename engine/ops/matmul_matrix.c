@@ -42,7 +42,11 @@ const char *qn__product_refuse_amx(const qn_call *call)
 
 const char *qn__product_refuse_amx_scalar(const qn_call *call)
 {
+    const int64_t most = 1 << 23; /* a second or two */
+    product p = qn__product(call);
     const char *why = refuse(call);
+    if (!why && p.m * p.k > 0 && p.n * p.batch > most / (p.m * p.k))
+        why = "it is for tests, and this product would take long";
     return why ? why : qn__refuse_wide(call);
 }
 
