@@ -6,7 +6,7 @@
 
 #define AHEAD " -DQN_AHEAD=9216"
 enum { X, W, BIAS, C, PARTS = 3 };
-enum { FEW = 4, MANY_ROWS = 8, KEPT_ROWS = 128 }; /* KEPT_ROWS as QN_KEPT */
+enum { FEW = 4, MANY_ROWS = 8, KEPT_ROWS = 128, TILE_ITEMS = 256 }; /* KEPT_ROWS as QN_KEPT */
 
 /* The matrix, and its bias, of output `part`. */
 static int matrix_of(int part)
@@ -115,6 +115,11 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
         return qn__exec_run2(exec, all_columns(call, 64), rows, 64);
     }
     int64_t panels = all_columns(call, QN_PANEL);
+    if (call->variant->family == QN_TILE) {
+        int rt = rows > 1 ? FEW : 1;
+        begin(exec, call, "qmatmul_tile", rt);
+        return qn__exec_run2(exec, panels, qn__ceil_div(rows, rt), TILE_ITEMS);
+    }
     if (rows > FEW) {
         begin(exec, call, "qmatmul_many", MANY_ROWS);
         return qn__exec_run2(exec, panels, qn__ceil_div(rows, KEPT_ROWS), 1);
@@ -130,6 +135,7 @@ const qn_op qn__op_qmatmul = {
     .fwd = fwd,
     .variants = (const qn_variant[]){{"matrix", QN_MATRIX, QN_CHAIN, refuse_matrix, NULL},
                                      {"wide", QN_WIDE, QN_CHAIN, qn__refuse_wide, NULL},
+                                     {"tile", QN_TILE, QN_CHAIN, qn__refuse_tile, NULL},
                                      {"plain", QN_PLAIN, QN_CHAIN, qn__refuse_never, NULL},
                                      {0}},
 };

@@ -1,0 +1,53 @@
+/* Product with a quantized matrix on GPUs: a group takes a panel of 32 rows of w and QN_RT rows of
+ * x. Its items are 32 lanes, one a row of the panel, times QN_SLOTS chunks of k; the sums of the
+ * chunks meet in local memory and are added in their order. Neighbouring items read neighbouring
+ * words. Tuning: QN_RT. */
+#define QN_W 1
+#include "qmatmul.clh"
+
+#ifndef QN_RT
+#define QN_RT 1
+#endif
+#define QN_SLOTS 8
+#define QN_CHUNK_BLOCKS (QN_CHUNK / 32)
+
+/* Grid: (panels, blocks of QN_RT rows). */
+__kernel __attribute__((reqd_work_group_size(QB_PANEL * QN_SLOTS, 1, 1))) void
+qmatmul_tile(QN_PARTS, QN_IN(uchar, x), QN_IN(float, c), const int rows, const int blocks)
+{
+    __local float partial[QN_RT][QN_SLOTS][QB_PANEL];
+    const int lane = (int)get_local_id(0) % QB_PANEL, slot = (int)get_local_id(0) / QB_PANEL;
+    const int first_row = (int)get_group_id(1) * QN_RT;
+    const int chunks = (blocks + QN_CHUNK_BLOCKS - 1) / QN_CHUNK_BLOCKS;
+    QN_FIND_PART(part, (int)get_group_id(0), QB_PANEL);
+    qb_panel panel =
+        part.w + (ulong)(part.first / QB_PANEL) * ((ulong)(blocks / QB_SUBS) * QB_BYTES * QB_PANEL);
+    __global const uint *from[QN_RT];
+    float total[QN_RT];
+    for (int r = 0; r < QN_RT; r++) {
+        from[r] = (__global const uint *)QN_AT(x) +
+                  (ulong)min(first_row + r, rows - 1) * blocks * QN_BLOCK_WORDS;
+        total[r] = 0.0f;
+    }
+    for (int base = 0; base < chunks; base += QN_SLOTS) {
+        const int first = (base + slot) * QN_CHUNK_BLOCKS;
+        float acc[QN_RT];
+        for (int r = 0; r < QN_RT; r++) acc[r] = 0.0f;
+        for (int s = first; s < min(blocks, first + QN_CHUNK_BLOCKS); s++) {
+            uint quads[8];
+            float scale[2], plus[2];
+            qn_weights(qn_at(panel, s), lane, s % QB_SUBS, quads, scale, plus);
+            for (int r = 0; r < QN_RT; r++)
+                acc[r] = qn_block(quads, scale, plus, from[r] + s * QN_BLOCK_WORDS, acc[r]);
+        }
+        for (int r = 0; r < QN_RT; r++) partial[r][slot][lane] = acc[r];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int r = 0; r < QN_RT; r++)
+            for (int k = 0; k < min(QN_SLOTS, chunks - base); k++)
+                total[r] = total[r] + partial[r][k][lane];
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    for (int r = 0; r < QN_RT; r++)
+        if (slot == 0 && first_row + r < rows)
+            qn_finish(&part, QN_AT(c), total[r], first_row + r, part.first + lane);
+}
