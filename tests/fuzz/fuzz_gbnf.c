@@ -1,9 +1,6 @@
 /* libFuzzer: any bytes as a grammar in GBNF, and what follows a NUL as a text. Either refused with
  * a place, or a matcher that judges the text alike in one piece and byte by byte.
- *
- *   clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -Iengine \
- *     -Iengine/include tests/fuzz/fuzz_gbnf.c engine/{infer,text,file,base,numeric}/?*.c ...
- *   ./fuzz_gbnf -max_len=512 -malloc_limit_mb=64 corpus/ */
+ * Built and run as CMakeLists.txt says. */
 #include <quernel/grammar.h>
 
 #include <stdint.h>
