@@ -145,6 +145,14 @@ qn_status qn__map_open(const char *path, qn_map *map)
     return QN_OK;
 }
 
+void qn__map_release(const void *data, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)data + bytes) / page * page;
+    if (from < to) (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 void qn__map_close(qn_map *map)
 {
     if (map->data) munmap((void *)(uintptr_t)map->data, map->bytes);

@@ -27,6 +27,9 @@ typedef struct qn_map {
 
 qn_status qn__map_open(const char *path, qn_map *map) QN_MUST_USE;
 void qn__map_close(qn_map *map);
+/* Let go of the pages that lie whole in part of a map; read again, they come from the file. Only
+ * for maps: other memory would be lost. */
+void qn__map_release(const void *data, size_t bytes);
 
 bool qn__is_folder(const char *path);
 bool qn__is_file(const char *path);

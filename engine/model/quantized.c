@@ -1,6 +1,7 @@
 #include "model/quantized.h"
 
 #include "base/check.h"
+#include "base/fs.h"
 #include "base/threads.h"
 #include "numeric/blocks.h"
 #include "numeric/panels.h"
@@ -118,7 +119,7 @@ qn_status qn__weight_write_panels(qn_store *store, const qn_weight_source *sourc
 {
     int index = qn__store_index(store, weight->name);
     const qn_desc *desc = &store->tensors[index].desc;
-    qn_range range;
+    qn_range range = {0};
     packing p = {.desc = desc, .panels = malloc(qn__desc_bytes(desc) + 1)};
     qn_status status =
         p.panels ? QN_OK
@@ -129,6 +130,8 @@ qn_status qn__weight_write_panels(qn_store *store, const qn_weight_source *sourc
     if (status == QN_OK) {
         qn__share((desc->shape.dim[0] + QN_PANEL - 1) / QN_PANEL, 4, pack, &p);
         status = qn__store_write_part(store, index, 0, p.panels, qn__desc_bytes(desc));
+        if (p.blocks == range.data && source->file->kind == QN_MODEL_FILE_GGUF)
+            qn__map_release(range.data, range.bytes);
     }
     free(p.panels);
     free(p.made);
