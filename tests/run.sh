@@ -16,6 +16,6 @@ build=${QN_BUILD_DIR:-build}
 cmake -S . -B "$build" -DQN_TESTS=ON >/dev/null
 cmake --build "$build" -j "$(nproc)"
 
-# Longer runs (-L long), peers from PyPI (-L interop) and other hardware are asked for by label.
-[ $# -gt 0 ] || set -- -LE 'long|interop|gpu|mpi'
+# Longer runs (-L long, -L nightly), peers from PyPI (-L interop) and other hardware are asked for by label.
+[ $# -gt 0 ] || set -- -LE 'long|nightly|interop|gpu|mpi'
 exec ctest --test-dir "$build" --output-on-failure -j "$(nproc)" "$@"
