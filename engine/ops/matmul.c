@@ -97,7 +97,10 @@ void qn__product_epilogue(const qn_call *call, char *text, size_t bytes)
         used += snprintf(text + used, bytes - (size_t)used, " -DQN_Y=%d", (int)y);
     int onto = 0;
     while (onto <= ONTO_LAST - ONTO && call->in[ONTO + onto].there) onto++;
-    if (onto) snprintf(text + used, bytes - (size_t)used, " -DQN_ONTO=%d", onto);
+    bool far = call->caps->type == QN_CPU && qn__elements(&call->out[Y]) * 4 >= QN_LARGE_BYTES;
+    if (onto)
+        snprintf(text + used, bytes - (size_t)used, " -DQN_ONTO=%d%s", onto,
+                 far ? " -DQN_ONTO_FAR" : "");
 }
 
 void qn__product_tensors(qn_exec *exec, const qn_call *call, const qn_operand *s,
