@@ -21,7 +21,10 @@ static int unit_of(const qn_call *call)
 static const char *refuse(const qn_call *call)
 {
     if (call->in[A].desc.dtype != QN_BF16) return "it multiplies bf16 only";
-    return call->caps->type != QN_CPU ? "the device is not a CPU" : NULL;
+    if (call->caps->type != QN_CPU) return "the device is not a CPU";
+    const uint64_t panel_and_sums = (DEPTH / 2 + ROWS_LIMIT) * 16 * VECTORS * 4;
+    return panel_and_sums > call->caps->local_bytes ? "the device has too little local memory"
+                                                    : NULL;
 }
 
 const char *qn__product_refuse_matrix(const qn_call *call)
