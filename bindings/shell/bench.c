@@ -226,12 +226,11 @@ static int bench_train(const qn_args *args)
     return code;
 }
 
-static int bench_decode(const qn_args *args)
+static int bench_model(const qn_args *args, int64_t prompt_tokens, int64_t tokens)
 {
     qn_model_config config;
     qn_bench_options options;
     qn_device *device = NULL;
-    int64_t prompt_tokens = 32, tokens = 64;
     char *text = NULL;
     int code = read_config(args, &config);
     if (code == QN_GO_ON) code = bench_options(args, &options);
@@ -240,7 +239,7 @@ static int bench_decode(const qn_args *args)
     if (code == QN_GO_ON) code = qn__arg_int(args, "context", 1, 1 << 24, &most);
     options.context = (int32_t)most;
     if (code == QN_GO_ON) code = qn__arg_int(args, "prompt-tokens", 1, 1 << 24, &prompt_tokens);
-    if (code == QN_GO_ON) code = qn__arg_int(args, "tokens", 1, 1 << 24, &tokens);
+    if (code == QN_GO_ON && tokens > 0) code = qn__arg_int(args, "tokens", 1, 1 << 24, &tokens);
     if (code == QN_GO_ON)
         code = qn__open_device(qn__arg(args, "device"), qn__arg(args, "profile"), &device);
     if (code != QN_GO_ON) return code;
@@ -249,6 +248,16 @@ static int bench_decode(const qn_args *args)
     code = report_text(args, status, text);
     qn_device_close(&device);
     return code;
+}
+
+static int bench_decode(const qn_args *args)
+{
+    return bench_model(args, 32, 64);
+}
+
+static int bench_prefill(const qn_args *args)
+{
+    return bench_model(args, 512, 0);
 }
 
 static const struct bench {
@@ -262,6 +271,7 @@ static const struct bench {
     {"gemm", "one matrix product", gemm_flags, bench_gemm},
     {"train", "a training step on random tokens", train_flags, bench_train},
     {"decode", "token by token after a prompt", decode_flags, bench_decode},
+    {"prefill", "the prompt alone, --prompt-tokens 512", decode_flags, bench_prefill},
 };
 
 enum { BENCHES = sizeof benches / sizeof benches[0] };
@@ -294,6 +304,7 @@ int qn__bench(const qn_command *self, int argc, char **argv)
     }
     const char *near = qn__nearest(argv[1], kinds);
     return qn__say_error(
-        QN_EXIT_USAGE, "bench: there is no \"%s\"; there are peak, op, gemm, train and decode%s%s",
+        QN_EXIT_USAGE,
+        "bench: there is no \"%s\"; there are peak, op, gemm, train, decode and prefill%s%s",
         argv[1], near ? "; did you mean " : "", near ? near : "");
 }

@@ -229,7 +229,7 @@ static qn_status decode_times(qn_session *session, int32_t vocab, int prompt, in
         if (status == QN_OK) status = qn_session_feed(session, &id, 1);
         if (status == QN_OK) status = qn_session_logits(session, &logits);
     }
-    *token_s = (qn__seconds() - start) / tokens;
+    *token_s = (qn__seconds() - start) / (tokens > 0 ? tokens : 1);
     free(ids);
     return status;
 }
@@ -280,6 +280,38 @@ static double weight_bytes(const qn_model *model)
     return bytes;
 }
 
+/* Are its products with quantized matrices? */
+static bool in_integers(const qn_model *model)
+{
+    qn_weight weight;
+    if (!qn__weight_at(&model->config, QN_O, 0, &weight)) return false;
+    int index = qn__store_index(model->store, weight.name);
+    return qn_dtype_is_block(model->store->tensors[index].desc.dtype);
+}
+
+static json_t *prefill_report(const qn_model *model, const qn_caps *caps, int tokens,
+                              double seconds)
+{
+    const qn_model_config *c = &model->config;
+    double flops = 2 * qn__matrix_elements(c) - 2.0 * c->vocab * c->embed; /* one row meets it */
+    flops = (flops + qn__attention_flops(c, tokens)) * tokens / seconds;
+    bool integers = in_integers(model) && caps->peak_int8_gops > 0;
+    double peak = (integers ? caps->peak_int8_gops : caps->peak_gflops) * 1e9;
+    return json_pack("{s:f,s:f,s:f,s:s,s:s}", "tokens_per_s", tokens / seconds, "gflops",
+                     flops * 1e-9, "percent_of_peak", 100 * flops / peak, "of",
+                     integers ? "int8" : "f32", "device", caps->name);
+}
+
+static json_t *decode_report(const qn_model *model, const qn_caps *caps, double prompt_tokens_per_s,
+                             double seconds)
+{
+    double bytes = weight_bytes(model);
+    return json_pack("{s:f,s:f,s:f,s:f,s:s}", "tokens_per_s", 1 / seconds, "gbytes_per_s",
+                     bytes / seconds * 1e-9, "percent_of_bandwidth",
+                     100 * bytes / seconds * 1e-9 / caps->peak_gbytes, "prompt_tokens_per_s",
+                     prompt_tokens_per_s, "device", caps->name);
+}
+
 qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, const char *path,
                           int prompt_tokens, int tokens, const qn_bench_options *options,
                           char **json)
@@ -297,7 +329,7 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
                             : random_model(device, config, type, &model);
     if (status == QN_OK) status = qn_session_create(model, NULL, &session);
     if (status == QN_OK &&
-        (prompt_tokens < 1 || tokens < 1 || prompt_tokens + tokens > model->config.context))
+        (prompt_tokens < 1 || tokens < 0 || prompt_tokens + tokens > model->config.context))
         status =
             qn__fail(QN_BAD_ARGUMENT, "%d prompt tokens and %d more do not fit the context of %d",
                      prompt_tokens, tokens, model->config.context);
@@ -305,13 +337,9 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
         status =
             decode_times(session, model->config.vocab, prompt_tokens, tokens, &prompt_s, &token_s);
     if (status == QN_OK) {
-        double bytes = weight_bytes(model);
         char *profile = NULL;
-        json_t *root =
-            json_pack("{s:f,s:f,s:f,s:f,s:s}", "tokens_per_s", 1 / token_s, "gbytes_per_s",
-                      bytes / token_s * 1e-9, "percent_of_bandwidth",
-                      100 * bytes / token_s * 1e-9 / caps->peak_gbytes, "prompt_tokens_per_s",
-                      prompt_tokens / prompt_s, "device", caps->name);
+        json_t *root = tokens > 0 ? decode_report(model, caps, prompt_tokens / prompt_s, token_s)
+                                  : prefill_report(model, caps, prompt_tokens, prompt_s);
         if (qn__device_profiles(device)) status = qn_plan_profile(model->cache_plan, &profile);
         if (profile) json_object_set_new(root, "profile", json_loads(profile, 0, NULL));
         free(profile);

@@ -33,7 +33,7 @@ COMMANDS = (
     "bench",
     "tokenize",
 )
-BENCHES = ("peak", "op", "gemm", "train", "decode")
+BENCHES = ("peak", "op", "gemm", "train", "decode", "prefill")
 USAGE, DATA, NO_DEVICE, OS_ERROR, CANNOT_WRITE, RETRY = 64, 65, 69, 71, 73, 75
 SEED = int(os.environ.get("QN_TEST_SEED", "1"))
 

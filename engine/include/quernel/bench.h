@@ -30,8 +30,10 @@ QN_API qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench
 QN_API qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int batch,
                                 int context, const qn_bench_options *options,
                                 char **json) QN_MUST_USE;
-/* Token by token after a prompt. JSON: {"tokens_per_s", "gbytes_per_s", "percent_of_bandwidth",
- * "prompt_tokens_per_s", "device"}. model: NULL means random weights of `config`. */
+/* Token by token after a prompt; tokens 0: only the prompt, JSON {"tokens_per_s", "gflops",
+ * "percent_of_peak", "of" (which peak: "int8" or "f32"), "device"}. Else JSON: {"tokens_per_s",
+ * "gbytes_per_s", "percent_of_bandwidth", "prompt_tokens_per_s", "device"}. model: NULL means
+ * random weights of `config`. */
 QN_API qn_status qn_bench_decode(qn_device *device, const qn_model_config *config,
                                  const char *model, int prompt_tokens, int tokens,
                                  const qn_bench_options *options, char **json) QN_MUST_USE;
