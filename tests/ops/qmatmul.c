@@ -15,10 +15,9 @@ const op_cases cases_qmatmul = {
         },
     .device =
         (const char *const[]){
-            "qmatmul : x=q8x[{1,3,9},512] w=" ALL_FORMATS ".panels[37,512]",
+            "qmatmul : x=q8x[{1,3,9},512] w={q8_0,q3_K,q4_K,q6_K,mxfp4}.panels[37,512]",
             "qmatmul : x=q8x[{0,1,2,4,5,8,13},{k:0,32,480,512,544}] "
-            "w={q8_0,q4_1,q5_0}.panels[{1,16,31,33},{k}]",
-            "qmatmul : x=q8x[{1,2,7},768] w=" LARGE_FORMATS ".panels[{32,65},768]",
+            "w={q8_0,q5_1}.panels[{1,16,31,33},{k}]",
             "qmatmul : x=q8x[{1,3,5},64] w=q4_0.panels[40,64] bias=f32[40]",
             "qmatmul : x=q8x[{m:1,3,5},64] w=q4_0.panels[40,64] bias=f32[40] c=f32[{m},40]",
             "qmatmul : x=q8x[{1,3,9},256] w=q4_K.panels[65,256] w2=q4_K.panels[33,256] "
@@ -30,6 +29,7 @@ const op_cases cases_qmatmul = {
     .sizes =
         (const char *const[]){
             "qmatmul : x=q8x[{127,128,129},1024] w={q8_0,q4_K}.panels[48,1024]",
+            "qmatmul : x=q8x[{1,2,7},768] w=" ALL_FORMATS ".panels[{32,65},768]",
             "qmatmul : x=q8x[{6,17},1280] w=" ALL_FORMATS ".panels[64,1280]",
             NULL,
         },

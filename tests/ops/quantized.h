@@ -5,7 +5,6 @@
 #include "runner.h"
 
 #define ALL_FORMATS "{q8_0,q4_0,q4_1,q5_0,q5_1,q2_K,q3_K,q4_K,q5_K,q6_K,iq4_nl,iq4_xs,mxfp4}"
-#define LARGE_FORMATS "{q2_K,q3_K,q4_K,q5_K,q6_K,iq4_xs}"
 
 /* Input `in`, a matrix in panels: every bit random but for scales of a moderate size. */
 bool fill_panels(test *t, int in);
