@@ -6,6 +6,7 @@
 #include "numeric/blocks.h"
 #include "numeric/panels.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -68,6 +69,7 @@ typedef struct packing {
     const float *values;   /* or floats, to be quantized */
     uint8_t *made;         /* the blocks made of them */
     uint8_t *panels;
+    atomic_bool failed; /* some rows have no blocks */
 } packing;
 
 static void pack(void *user, int64_t from, int64_t to)
@@ -77,13 +79,18 @@ static void pack(void *user, int64_t from, int64_t to)
     qn__panels_pack(p->desc->dtype, p->blocks, s->dim[0], s->dim[1], from, to, p->panels);
 }
 
-static void encode(void *user, int64_t from, int64_t to)
+static qn_status encode_rows(const packing *p, int64_t from, int64_t to)
 {
-    const packing *p = user;
     int bytes = 0, elements = qn_dtype_block(p->desc->dtype, &bytes);
     int64_t cols = p->desc->shape.dim[1], row_bytes = cols / elements * bytes;
-    (void)!qn__blocks_encode(p->desc->dtype, p->values + from * cols, (to - from) * cols, cols,
+    return qn__blocks_encode(p->desc->dtype, p->values + from * cols, (to - from) * cols, cols,
                              NULL, p->made + from * row_bytes);
+}
+
+static void encode(void *user, int64_t from, int64_t to)
+{
+    packing *p = user;
+    if (encode_rows(p, from, to) != QN_OK) atomic_store(&p->failed, true);
 }
 
 /* Blocks of a weight that the source has in floats. */
@@ -108,6 +115,10 @@ static qn_status make_blocks(const qn_weight_source *source, const qn_weight *we
     }
     p->values = turned ? turned : values;
     if (status == QN_OK) qn__share(rows, 16, encode, p);
+    if (atomic_load(&p->failed)) { /* again, for the message: another thread had it */
+        status = encode_rows(p, 0, rows);
+        qn__wrap(status, "%s: %s: ", source->path, weight->name);
+    }
     free(values);
     free(turned);
     p->blocks = p->made;
