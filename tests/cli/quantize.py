@@ -5,17 +5,16 @@ half-written file is not among what is left."""
 
 import json
 import os
-import shutil
 import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-COMMAND = ""
-USAGE, DATA, OS_ERROR, CANNOT_WRITE, RETRY = 64, 65, 71, 73, 75
+import cli
+from cli import CANNOT_WRITE, DATA, OS_ERROR, RETRY, USAGE, Case, data_path
+
 ROWS, COLUMNS = 4096, 512
 
 
@@ -32,43 +31,17 @@ def gguf(odd=None):
     return made + bytes(-len(made) % 32) + bytes(data)
 
 
-def data_path(name):
-    folder = (
-        os.environ.get("QN_TEST_DATA") or os.environ.get("QN_TEST_DATA_DEFAULT") or "../shared/data"
-    )
-    path = os.path.join(folder, name)
-    if not os.path.exists(path):
-        raise unittest.SkipTest(f"{path} is not there; set QN_TEST_DATA")
-    return path
-
-
-class Quantize(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="quernel-quantize-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def write(self, name, content):
-        with open(self.path(name), "wb") as file:
-            file.write(content)
-        return self.path(name)
-
-    def run_it(self, *words):
-        return subprocess.run([COMMAND, *words], capture_output=True, check=False, timeout=300)
-
+class Quantize(Case):
     def good(self, *words):
-        result = self.run_it(*words)
-        self.assertEqual(result.returncode, 0, f"{words}: {result.stderr.decode()}")
-        return result.stdout.decode()
+        return super().good(*words).stdout.decode()
 
-    def bad(self, code, *words, says):
-        result = self.run_it(*words)
-        last = result.stderr.decode().rstrip("\n").split("\n")[-1]
-        self.assertEqual(result.returncode, code, last)
-        self.assertTrue(last.startswith("quernel: "), last)
-        self.assertIn(says, last)
+    def test_only_numbers_are_quantized(self):
+        with open(data_path("stories260K.bin"), "rb") as file:
+            content = bytearray(file.read())
+        content[28 + 4 * 777 : 32 + 4 * 777] = struct.pack("<f", float("nan"))
+        words = ("--model", self.write("nan.bin", bytes(content)), "--tokens", "1")
+        words += ("--tokenizer", data_path("tok512.bin"), "--type", "q8_0")
+        self.bad(77, "generate", *words, says="element 777 is nan")
 
     def test_report(self):
         source, out = self.write("in.gguf", gguf()), self.path("out.gguf")
@@ -122,7 +95,7 @@ class Quantize(unittest.TestCase):
         self.good("quantize", source, out, "--type", "Q8_0")
         with open(out, "rb") as file:
             before = file.read()
-        words = [COMMAND, "quantize", source, out, "--type", "Q2_K", "--threads", "1"]
+        words = [cli.COMMAND, "quantize", source, out, "--type", "Q2_K", "--threads", "1"]
         codes = set()
         for delay in (0.03, 0.08, 0.02, 0.05):
             running = subprocess.Popen(words, stderr=subprocess.PIPE)
@@ -173,5 +146,5 @@ class Quantize(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    COMMAND = os.path.abspath(sys.argv.pop(1))
+    cli.COMMAND = os.path.abspath(sys.argv.pop(1))
     unittest.main(verbosity=2)
