@@ -85,6 +85,12 @@ qn_status qn__graph_backward_rest(qn_graph *graph, int until, int from, int seed
 /* Fill a call's descs (not buffers) from a node. */
 void qn__node_call(const qn_graph *graph, const qn_node *node, qn_call *call);
 
+/* Does this tensor lie in a place of the step arena that is its own? */
+static inline bool qn__own_storage(const qn_graph *graph, int id)
+{
+    return graph->tensors[id]->root == id && graph->tensors[id]->store < 0;
+}
+
 /* Passes over a node list that the plan owns a copy of. */
 void qn__pass_fuse(qn_graph *graph, qn_node *nodes, int count);
 /* Part of it; reads: of each tensor's storage. */

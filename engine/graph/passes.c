@@ -64,17 +64,13 @@ static int reader(const qn_node *nodes, int count, int from, int id, int op)
     return -1;
 }
 
-static bool own_storage(const qn_graph *graph, int id)
-{
-    return graph->tensors[id]->root == id && graph->tensors[id]->store < 0;
-}
-
 /* matmul, add of a vector -> matmul with bias. */
 static void fuse_bias(qn_graph *graph, qn_node *nodes, int count, int at, const int *reads)
 {
     qn_node *product = &nodes[at];
     int y = product->out[0];
-    if (product->in[2] >= 0 || product->attr[2].i != 0 || !own_storage(graph, y) || reads[y] != 1)
+    if (product->in[2] >= 0 || product->attr[2].i != 0 || !qn__own_storage(graph, y) ||
+        reads[y] != 1)
         return;
     int next = reader(nodes, count, at, y, QN_OP_ADD);
     if (next < 0) return;
@@ -98,7 +94,7 @@ static void fuse_act(qn_graph *graph, qn_node *nodes, int count, int at, const i
     } table[] = {{QN_OP_GELU, 1, 2}, {QN_OP_SILU, 3, 3}, {QN_OP_RELU, 4, 4}, {QN_OP_TANH, 5, 5}};
     qn_node *product = &nodes[at];
     int z = product->out[0];
-    if (product->attr[2].i != 0 || !own_storage(graph, z)) return;
+    if (product->attr[2].i != 0 || !qn__own_storage(graph, z)) return;
     for (size_t t = 0; t < sizeof table / sizeof table[0]; t++) {
         int next = reader(nodes, count, at, z, table[t].op);
         if (next < 0) continue;
@@ -192,13 +188,13 @@ static void fuse_rows(qn_graph *graph, qn_node *nodes, int count, int at)
     enum { TABLE, IDS };
     qn_node *node = &nodes[at];
     int part = node->din[TABLE];
-    if (part < 0 || node->dout[0] < 0 || !own_storage(graph, part)) return;
+    if (part < 0 || node->dout[0] < 0 || !qn__own_storage(graph, part)) return;
     int next = adds_onto(graph, nodes, count, at, part);
     if (next < 0 || !nodes[next].in_backward) return;
     const qn_tensor *sum = graph->tensors[nodes[next].in[0]];
     qn_tensor *out = graph->tensors[nodes[next].out[0]];
     bool there = out->store == sum->store && out->copy == sum->copy;
-    if (!there && !own_storage(graph, out->id)) return;
+    if (!there && !qn__own_storage(graph, out->id)) return;
     out->root = sum->root;
     out->store = sum->store;
     out->copy = sum->copy;

@@ -4,17 +4,12 @@
 
 enum { X, W, BIAS, C, W2, BIAS2, W3, BIAS3 };
 
-static bool own_storage(const qn_graph *graph, int id)
-{
-    return graph->tensors[id]->root == id && graph->tensors[id]->store < 0;
-}
-
 /* qmatmul, add -> qmatmul with c, where c was made before the product. */
 static void fuse_sum(const qn_graph *graph, qn_node *nodes, int count, int at, const int *reads)
 {
     qn_node *product = &nodes[at];
     int y = product->out[0];
-    if (product->in[C] >= 0 || product->in[W2] >= 0 || !own_storage(graph, y) || reads[y] != 1)
+    if (product->in[C] >= 0 || product->in[W2] >= 0 || !qn__own_storage(graph, y) || reads[y] != 1)
         return;
     for (int i = at + 1; i < count; i++) {
         qn_node *sum = &nodes[i];
@@ -37,7 +32,7 @@ static bool joins(const qn_graph *graph, const qn_node *first, const qn_node *no
 {
     return !node->dead && !node->backward && node->op == QN_OP_QMATMUL &&
            node->in[X] == first->in[X] && node->in[C] < 0 && node->in[W2] < 0 &&
-           graph->tensors[node->in[W]]->store >= 0 && own_storage(graph, node->out[0]) &&
+           graph->tensors[node->in[W]]->store >= 0 && qn__own_storage(graph, node->out[0]) &&
            graph->tensors[node->in[W]]->desc.dtype == graph->tensors[first->in[W]]->desc.dtype;
 }
 

@@ -39,6 +39,10 @@ static inline float qn__inverse(float d)
 
 /* y = d (q - 2^(bits - 1)), the element furthest from zero is -2^(bits - 1) d. Returns d. */
 float qn__symmetric(const float *x, int bits, uint8_t *q);
+/* The same with the weights of the errors, which are searched for the least; w NULL: the rule
+ * above.
+ */
+float qn__symmetric_weighted(const float *x, const float *w, int bits, uint8_t *q);
 /* y = d q + m, from the least element to the largest. Returns d. */
 float qn__affine(const float *x, int bits, float *m, uint8_t *q);
 

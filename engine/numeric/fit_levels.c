@@ -207,3 +207,15 @@ void qn__fit_levels(const qn_fit *fit, const qn_level_shape *shape, qn_level_fit
     }
     best->d *= fit->power;
 }
+
+float qn__symmetric_weighted(const float *x, const float *w, int bits, uint8_t *q)
+{
+    const qn_level_shape shape = {.groups = 1, .size = 32, .first = -(1 << (bits - 1))};
+    qn_fit fit;
+    qn_level_fit best;
+    if (!w) return qn__symmetric(x, bits, q);
+    qn__fit_begin(&fit, x, w, 32);
+    qn__fit_levels(&fit, &shape, &best);
+    memcpy(q, best.q, 32);
+    return best.d;
+}

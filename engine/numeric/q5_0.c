@@ -2,8 +2,6 @@
 #include "numeric/block_format.h"
 #include "numeric/fit.h"
 
-#include <string.h>
-
 void qn__q5_0_decode(const uint8_t *block, float *y)
 {
     float d = qn__load_half(block);
@@ -12,20 +10,9 @@ void qn__q5_0_decode(const uint8_t *block, float *y)
     for (int i = 0; i < 32; i++) y[i] = d * (float)(q[i] - 16);
 }
 
-static float fit(const float *x, const float *w, uint8_t *q)
-{
-    static const qn_level_shape shape = {.groups = 1, .size = 32, .first = -16};
-    qn_fit fit;
-    qn_level_fit best;
-    qn__fit_begin(&fit, x, w, 32);
-    qn__fit_levels(&fit, &shape, &best);
-    memcpy(q, best.q, 32);
-    return best.d;
-}
-
 void qn__q5_0_encode(const float *x, const float *w, uint8_t *block)
 {
     uint8_t q[32];
-    qn__store_half(block, w ? fit(x, w, q) : qn__symmetric(x, 5, q));
+    qn__store_half(block, qn__symmetric_weighted(x, w, 5, q));
     qn__five_bits_store(q, block + 2);
 }
