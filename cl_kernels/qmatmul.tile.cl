@@ -13,20 +13,20 @@
 
 /* Grid: (panels, blocks of QN_RT rows). */
 __kernel __attribute__((reqd_work_group_size(QB_PANEL * QN_SLOTS, 1, 1))) void
-qmatmul_tile(QN_PARTS, QN_IN(uchar, x), QN_IN(float, c), const int rows, const int blocks)
+qmatmul_tile(QN_PARTS, QN_IN(uchar, x), QN_IN(float, c), const int rows,
+             const int blocks QN_ROWS_PARAMS)
 {
     __local float partial[QN_RT][QN_SLOTS][QB_PANEL];
     const int lane = (int)get_local_id(0) % QB_PANEL, slot = (int)get_local_id(0) / QB_PANEL;
-    const int first_row = (int)get_group_id(1) * QN_RT;
     const int chunks = (blocks + QN_CHUNK_BLOCKS - 1) / QN_CHUNK_BLOCKS;
     QN_FIND_PART(part, (int)get_group_id(0), QB_PANEL);
-    qb_panel panel =
-        part.w + (ulong)(part.first / QB_PANEL) * ((ulong)(blocks / QB_SUBS) * QB_BYTES * QB_PANEL);
-    __global const uint *from[QN_RT];
+    QN_FIND_ROWS(QN_RT);
+    qb_panel panel = part.w + (ulong)(part.first / QB_PANEL) * QN_PANEL_BYTES;
+    __global const uint *x_at[QN_RT];
     float total[QN_RT];
     for (int r = 0; r < QN_RT; r++) {
-        from[r] = (__global const uint *)QN_AT(x) +
-                  (ulong)min(first_row + r, rows - 1) * blocks * QN_BLOCK_WORDS;
+        x_at[r] =
+            (__global const uint *)QN_AT(x) + (ulong)QN_X_ROW(from + r) * blocks * QN_BLOCK_WORDS;
         total[r] = 0.0f;
     }
     for (int base = 0; base < chunks; base += QN_SLOTS) {
@@ -38,7 +38,7 @@ qmatmul_tile(QN_PARTS, QN_IN(uchar, x), QN_IN(float, c), const int rows, const i
             float scale[2], plus[2];
             qn_weights(qn_at(panel, s), lane, s % QB_SUBS, quads, scale, plus);
             for (int r = 0; r < QN_RT; r++)
-                acc[r] = qn_block(quads, scale, plus, from[r] + s * QN_BLOCK_WORDS, acc[r]);
+                acc[r] = qn_block(quads, scale, plus, x_at[r] + s * QN_BLOCK_WORDS, acc[r]);
         }
         for (int r = 0; r < QN_RT; r++) partial[r][slot][lane] = acc[r];
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -48,6 +48,6 @@ qmatmul_tile(QN_PARTS, QN_IN(uchar, x), QN_IN(float, c), const int rows, const i
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     for (int r = 0; r < QN_RT; r++)
-        if (slot == 0 && first_row + r < rows)
-            qn_finish(&part, QN_AT(c), total[r], first_row + r, part.first + lane);
+        if (slot == 0 && from + r < to)
+            qn_finish(&part, QN_AT(c), total[r], QN_Y_ROW(from + r), part.first + lane);
 }

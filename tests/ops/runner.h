@@ -117,6 +117,8 @@ bool fill_integers(test *t, int in, int64_t low, int64_t high);
 /* Around 0, to both saturated ends, and some zeros. */
 bool fill_activation(test *t, int in);
 bool fill_values(test *t, int in, const double *values, int count);
+/* The input's elements in another order. */
+void shuffle(test *t, int in);
 int64_t dim_of(const test *t, int in, int axis);
 /* Inputs, gradients and, if they will be judged, what the reference makes of them. */
 void data_make(test *t, bool judged);

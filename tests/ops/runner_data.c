@@ -104,6 +104,17 @@ bool fill_integers(test *t, int in, int64_t low, int64_t high)
     return true;
 }
 
+void shuffle(test *t, int in)
+{
+    double *d = t->in[in].d;
+    for (int64_t i = 0; i < t->in[in].count; i++) {
+        int64_t other = random_pick(t, 0, i);
+        double kept = d[i];
+        d[i] = d[other];
+        d[other] = kept;
+    }
+}
+
 bool fill_activation(test *t, int in)
 {
     for (int64_t i = 0; i < t->in[in].count; i++) {

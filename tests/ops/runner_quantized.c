@@ -26,8 +26,10 @@ bool fill_panels(test *t, int in)
     host *h = &t->in[in];
     qn_dtype type = h->desc.dtype;
     int bytes = 0, elements = qn_dtype_block(type, &bytes);
-    int64_t rows = h->desc.shape.dim[0], cols = h->desc.shape.dim[1];
-    int64_t blocks = rows * cols / elements;
+    const qn_shape *s = &h->desc.shape;
+    int64_t rows = s->dim[s->rank - 2], cols = s->dim[s->rank - 1],
+            stack = s->rank == 3 ? s->dim[0] : 1;
+    int64_t blocks = stack * rows * cols / elements, panels = (rows + QN_PANEL - 1) / QN_PANEL;
     uint8_t *file = malloc((size_t)(blocks * bytes) + 1);
     for (int64_t i = 0; file && i < blocks * bytes; i++) file[i] = (uint8_t)random_pick(t, 0, 255);
     for (int64_t b = 0; file && b < blocks; b++) {
@@ -36,7 +38,9 @@ bool fill_panels(test *t, int in)
             for (int i = 0; halves[f].type == type && i < 2; i++)
                 put_half(t, file + b * bytes + halves[f].at[i]);
     }
-    if (file) qn__panels_pack(type, file, rows, cols, 0, (rows + QN_PANEL - 1) / QN_PANEL, h->raw);
+    for (int64_t m = 0; file && m < stack; m++)
+        qn__panels_pack(type, file + m * (blocks / stack) * bytes, rows, cols, 0, panels,
+                        (uint8_t *)h->raw + m * (int64_t)(h->bytes / (uint64_t)stack));
     host_decode(h);
     free(file);
     return true;

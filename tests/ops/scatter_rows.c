@@ -8,12 +8,7 @@ static bool fill(test *t, int in)
         step += random_pick(t, 0, 1) && rows - step > t->in[2].count - i;
         t->in[2].d[i] = (double)step++;
     }
-    for (int64_t i = 0; i < t->in[2].count; i++) {
-        int64_t other = random_pick(t, 0, i);
-        double kept = t->in[2].d[i];
-        t->in[2].d[i] = t->in[2].d[other];
-        t->in[2].d[other] = kept;
-    }
+    shuffle(t, 2);
     for (int64_t i = 0; i < t->in[2].count; i++)
         if (random_pick(t, 0, 4) == 0) t->in[2].d[i] = -1;
     return true;

@@ -140,3 +140,10 @@ ref_element ref_quantized(const ref_tensor *w, int64_t row, int64_t col)
     else large(f, block, (int)(col % 256), &x);
     return x;
 }
+
+int64_t ref_panels_bytes(const ref_tensor *w)
+{
+    const format *f = format_of(w->type);
+    int64_t rows = w->dim[w->rank - 2], cols = w->dim[w->rank - 1];
+    return (rows + 31) / 32 * 32 * (cols / f->elements) * f->bytes;
+}

@@ -16,4 +16,7 @@ typedef struct ref_element {
 /* Element (row, col) of a matrix [rows, cols] in panels. */
 ref_element ref_quantized(const ref_tensor *w, int64_t row, int64_t col);
 
+/* Bytes, or doubles of d, of one matrix of a stack [.., rows, cols] in panels. */
+int64_t ref_panels_bytes(const ref_tensor *w);
+
 #endif

@@ -1,0 +1,3 @@
+/* Routing, plain: one element at a time. */
+#define QN_W 1
+#include "expert_route.clh"

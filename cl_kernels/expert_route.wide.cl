@@ -1,0 +1,3 @@
+/* Routing in vectors of 16. */
+#define QN_W 16
+#include "expert_route.clh"
