@@ -29,7 +29,7 @@ static const struct {
     [QN_IQ4_NL] = {"iq4_nl", 32, 18},
     [QN_IQ4_XS] = {"iq4_xs", 256, 136},
     [QN_MXFP4] = {"mxfp4", 32, 17},
-    [QN_Q8X] = {"q8x", 32, 40},
+    [QN_Q8X] = {"q8x", 32, 48},
 };
 
 const char *qn_dtype_name(qn_dtype dtype)

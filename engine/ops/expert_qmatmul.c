@@ -5,7 +5,7 @@
 #include "ops/expert.h"
 
 enum { X, W, ORDER, GROUPS, W2, PARTS = 3 };
-enum { FEW = 4, MANY_ROWS = 8, KEPT_ROWS = 128, TILE_ITEMS = 256 }; /* as in qmatmul.c */
+enum { FEW = 4, MANY_ROWS = 6, KEPT_ROWS = 128, TILE_ITEMS = 256 }; /* as in qmatmul.c */
 
 static qn_status shape_part(qn_call *call, int in, int part)
 {

@@ -6,7 +6,7 @@
 
 #define AHEAD " -DQN_AHEAD=9216"
 enum { X, W, BIAS, C, PARTS = 3 };
-enum { FEW = 4, MANY_ROWS = 8, KEPT_ROWS = 128, TILE_ITEMS = 256 }; /* KEPT_ROWS as QN_KEPT */
+enum { FEW = 4, MANY_ROWS = 6, KEPT_ROWS = 128, TILE_ITEMS = 256 }; /* KEPT_ROWS as QN_KEPT */
 
 /* The matrix, and its bias, of output `part`. */
 static int matrix_of(int part)

@@ -49,18 +49,22 @@ bool fill_panels(test *t, int in)
 bool fill_q8x(test *t, int in)
 {
     host *h = &t->in[in];
-    for (int64_t b = 0; b < h->count / 40; b++) {
-        uint8_t *at = (uint8_t *)h->raw + b * 40;
+    for (int64_t b = 0; b < h->count / 48; b++) {
+        uint8_t *at = (uint8_t *)h->raw + b * 48;
         bool zero = random_pick(t, 0, 9) == 0;
         float scale = zero ? 0.0f : (float)random_uniform(t, 0.001, 0.05);
-        int16_t sums[2] = {0, 0};
+        int32_t sum = 0, first = 0;
         for (int i = 0; i < 32; i++) {
             int q = zero ? 0 : (int)random_pick(t, -127, 127);
-            at[8 + i] = (uint8_t)q;
-            sums[i / 16] = (int16_t)(sums[i / 16] + q);
+            at[16 + i] = (uint8_t)q;
+            sum -= q;
+            if (i < 16) first -= q;
         }
+        float scaled = scale * (float)-sum;
         memcpy(at, &scale, 4);
-        memcpy(at + 4, sums, 4);
+        memcpy(at + 4, &scaled, 4);
+        memcpy(at + 8, &sum, 4);
+        memcpy(at + 12, &first, 4);
     }
     host_decode(h);
     return true;

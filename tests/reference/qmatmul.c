@@ -1,5 +1,5 @@
-/* y[r, i] = sum over k of x[r, k] w[i, k]: x in blocks of 32 (float scale, two sums, 32 integers),
- * w quantized. The numbers are floats, as the op says; nothing else would judge bits. */
+/* y[r, i] = sum over k of x[r, k] w[i, k]: x in blocks of 32 (float scale, 12 bytes of sums, 32
+ * integers), w quantized. The numbers are floats, as the op says; nothing else would judge bits. */
 #include "helpers.h"
 #include "quantized.h"
 
@@ -8,12 +8,12 @@
 /* Block `b` of 32 of row r: its scale and integers. */
 static float take_x(const ref_tensor *x, int64_t r, int64_t b, int *values)
 {
-    const double *at = x->d + (r * (x->dim[1] / 32) + b) * 40;
+    const double *at = x->d + (r * (x->dim[1] / 32) + b) * 48;
     unsigned char bytes[4];
     float scale;
     for (int i = 0; i < 4; i++) bytes[i] = (unsigned char)at[i];
     memcpy(&scale, bytes, 4);
-    for (int i = 0; i < 32; i++) values[i] = (signed char)(unsigned char)at[8 + i];
+    for (int i = 0; i < 32; i++) values[i] = (signed char)(unsigned char)at[16 + i];
     return scale;
 }
 

@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 /* Numbers, then quantized formats: blocks of elements of the last dimension that share scales, as
- * ggml defines and names them. q8x is our own, for activations only: 32 elements as (float scale,
- * sums of the first and the last 16 integers as two int16, 32 int8). */
+ * ggml defines and names them. q8x is our own, for activations only: 32 elements as float scale,
+ * scale times the sum of the integers, int32 that sum negated, int32 that of the first 16 negated,
+ * 32 int8. */
 typedef enum qn_dtype {
     QN_F32,
     QN_F16,
