@@ -6,7 +6,7 @@
 static void product(const ref_call *call, const ref_tensor *w, ref_tensor *y)
 {
     const ref_tensor *x = call->in[0], *order = call->in[2];
-    int64_t depth = ref_cols(x), row = depth / 32 * 40, n = w->dim[1];
+    int64_t depth = ref_cols(x), row = depth / 32 * 48, n = w->dim[1];
     for (int64_t place = 0; place < ref_count(order); place++) {
         int64_t p = (int64_t)order->d[place], e = ref_expert_at(call->in[3], place);
         ref_tensor one = {.rank = 2, .dim = {1, depth}, .type = x->type},
