@@ -9,8 +9,15 @@ inline float qn_dot(__global const QN_ELEM *a, __global const QN_ELEM *b, const 
     return sum;
 }
 
+inline float qn_dot_key(__global const QN_ELEM *a, __global const QN_KV_ELEM *key, const int n)
+{
+    float sum = 0.0f;
+    for (int d = 0; d < n; d++) sum = QN_FMA(QN_GET(a + d), QN_KV_GET(key, d), sum);
+    return sum;
+}
+
 __kernel void attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q),
-                            QN_IN(QN_ELEM, k), QN_IN(QN_ELEM, v), QN_IN(int, ranges),
+                            QN_IN(QN_KV_ELEM, k), QN_IN(QN_KV_ELEM, v), QN_IN(int, ranges),
                             QN_IN(int, slots), const float scale, const float cap, const int heads,
                             const int groups, const int rows)
 {
@@ -28,7 +35,8 @@ __kernel void attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELE
         float m_part = -INFINITY, l_part = 0.0f;
         for (int j = start; j < stop; j++) {
             const ulong at = (ulong)qn_key_row(QN_AT(slots), j) * groups + group;
-            score[j - start] = qn_cap(qn_dot(pq, QN_AT(k) + at * QN_D, QN_D) * scale, cap);
+            const float dot = qn_dot_key(pq, QN_AT(k) + at * QN_KV_SPAN(QN_D), QN_D);
+            score[j - start] = qn_cap(dot * scale, cap);
             m_part = fmax(m_part, score[j - start]);
         }
         for (int e = 0; e < QN_E; e++) part[e] = 0.0f;
@@ -36,8 +44,8 @@ __kernel void attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELE
             const ulong at = (ulong)qn_key_row(QN_AT(slots), j) * groups + group;
             const float p = qn_exp(score[j - start] - qn_seen(m_part));
             l_part = l_part + p;
-            for (int e = 0; e < QN_E; e++)
-                part[e] = QN_FMA(p, QN_GET(QN_AT(v) + at * QN_E + e), part[e]);
+            __global const QN_KV_ELEM *pv = QN_AT(v) + at * QN_KV_SPAN(QN_E);
+            for (int e = 0; e < QN_E; e++) part[e] = QN_FMA(p, QN_KV_GET(pv, e), part[e]);
         }
         const float m_new = fmax(m, m_part), seen = qn_seen(m_new);
         const float keep = qn_exp(m - seen), add = qn_exp(m_part - seen);
@@ -51,6 +59,7 @@ __kernel void attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELE
     for (int e = 0; e < QN_E; e++) QN_PUT(out[e] * share, QN_AT(o) + (ulong)item * QN_E + e);
 }
 
+#if QN_KV == QN_T
 /* dq, and delta for the other kernel. */
 __kernel void attention_dq(QN_OUT(QN_ELEM, dq), QN_OUT(float, delta), QN_IN(QN_ELEM, dout),
                            QN_IN(QN_ELEM, q), QN_IN(QN_ELEM, k), QN_IN(QN_ELEM, v),
@@ -109,3 +118,4 @@ __kernel void attention_dkv(QN_OUT(QN_ELEM, dk), QN_OUT(QN_ELEM, dv), QN_IN(floa
     for (int d = 0; d < QN_D; d++) QN_PUT(sum_k[d], QN_AT(dk) + (ulong)item * QN_D + d);
     for (int e = 0; e < QN_E; e++) QN_PUT(sum_v[e], QN_AT(dv) + (ulong)item * QN_E + e);
 }
+#endif

@@ -16,7 +16,7 @@
 #include "attention_block.clh"
 
 QN_KERNEL void attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q),
-                             QN_IN(QN_ELEM, k), QN_IN(QN_ELEM, v), QN_IN(int, ranges),
+                             QN_IN(QN_KV_ELEM, k), QN_IN(QN_KV_ELEM, v), QN_IN(int, ranges),
                              QN_IN(int, slots), const float scale, const float cap, const int heads,
                              const int groups, const int rows, const int first)
 {
@@ -45,8 +45,8 @@ QN_KERNEL void attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_EL
                 where[j] = j < keys ? qn_key_row(QN_AT(slots), start + j) : -1;
             for (int from = 0; from < keys; from += QN_BLOCK) {
                 float s[2 * QN_EACH_ITEM];
-                qn_products(s, query, QN_D4, slice, QN_AT(k) + group * QN_D, (ulong)groups * QN_D,
-                            where + from);
+                qn_products(s, query, QN_D4, slice, QN_AT(k) + group * QN_KV_SPAN(QN_D),
+                            (ulong)groups * QN_KV_SPAN(QN_D), where + from);
                 QN_UNROLL for (int t = 0; t < 2 * QN_EACH_ITEM; t++)
                 {
                     const int row = QN_PAIR + t / QN_EACH_ITEM;
@@ -70,8 +70,9 @@ QN_KERNEL void attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_EL
                 line[j] = qn_exp(line[j] - qn_seen(x));
             QN_UNROLL for (int t = 0; t < 2 * QN_E_QUADS; t++) part[t] = (float4)(0.0f);
             float l_part[2] = {0.0f, 0.0f};
-            qn_gather(part, l_part, scores, QN_SCORE_STEP, QN_E4, slice, QN_AT(v) + group * QN_E,
-                      (ulong)groups * QN_E, where, keys);
+            qn_gather(part, l_part, scores, QN_SCORE_STEP, QN_E4, slice,
+                      QN_AT(v) + group * QN_KV_SPAN(QN_E), (ulong)groups * QN_KV_SPAN(QN_E), where,
+                      keys);
             QN_UNROLL for (int r = 0; r < 2; r++)
             {
                 float m_part = -INFINITY;
@@ -99,6 +100,7 @@ QN_KERNEL void attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_EL
     qn_put(out, share[0], share[1], QN_E4, QN_AT(o) + first_row * QN_E, (ulong)heads * QN_E, count);
 }
 
+#if QN_KV == QN_T
 /* dq, and delta for the other kernel. */
 QN_KERNEL void attention_dq(QN_OUT(QN_ELEM, dq), QN_OUT(float, delta), QN_IN(QN_ELEM, dout),
                             QN_IN(QN_ELEM, q), QN_IN(QN_ELEM, k), QN_IN(QN_ELEM, v),
@@ -222,3 +224,4 @@ QN_KERNEL void attention_dkv(QN_OUT(QN_ELEM, dk), QN_OUT(QN_ELEM, dv), QN_IN(flo
     qn_put(sum_k, 1.0f, 1.0f, QN_D4, QN_AT(dk) + first_key * QN_D, (ulong)groups * QN_D, count);
     qn_put(sum_v, 1.0f, 1.0f, QN_E4, QN_AT(dv) + first_key * QN_E, (ulong)groups * QN_E, count);
 }
+#endif

@@ -59,24 +59,45 @@ inline void qn_turn_back_float(const float16 value, __global float *x, const ulo
         if (l < count) x[l * stride] = part[l];
 }
 
-/* Rows of k, v, q or dout read as scalars. Floats are read where they lie; rows of 16 bits are
- * converted first, `count` of them into private memory, each padded to whole vectors. */
+/* Rows of k, v, q or dout read as scalars. Floats are read where they lie; others are converted
+ * first, some of them into private memory, each padded to whole vectors. */
 #define QN_PADDED(size) (((size) + 15) / 16 * 16)
-#if QN_T == 0
+#if QN_KV == 0
 #define QN_FLOATS __global const float
 #define QN_LINES(name, count, size)
 #define QN_LINE_READ(name, j, size, address)
 #define QN_LINE(name, j, size, address) (address)
+#define QN_V_LINES QN_CHUNK
 #else
 #define QN_FLOATS const float
 #define QN_LINES(name, count, size) float name[(count)*QN_PADDED(size)]
 #define QN_LINE_READ(name, j, size, address) qn_line_read(address, size, name + (j)*QN_PADDED(size))
 #define QN_LINE(name, j, size, address) (name + (j)*QN_PADDED(size))
+#define QN_V_LINES 32 /* rows of v converted at a time in the forward pass */
 
-inline void qn_line_read(__global const QN_ELEM *x, const int size, float *to)
+#if QN_KV < 3
+inline void qn_line_read(__global const QN_KV_ELEM *x, const int size, float *to)
 {
-    for (int d = 0; d < size; d += 16) vstore16(QN_LOADE(x + d, size - d), 0, to + d);
+    for (int d = 0; d < size; d += 16)
+        vstore16(QN_CAT(QN_LOAD_, QN_KV)(x + d, size - d), 0, to + d);
 }
+#else
+inline void qn_line_read(__global const uchar *x, const int size, float *to)
+{
+    for (int d = 0; d < size; d += 32, x += QN_KV_BLOCK, to += 32) {
+        const float16 scale = qn_half16(*(__global const ushort *)x);
+#if QN_KV == 5
+        const int16 low = convert_int16(vload16(0, (__global const char *)x + 2));
+        const int16 high = convert_int16(vload16(1, (__global const char *)x + 2));
+#else
+        const int16 both = convert_int16(vload16(0, x + 2));
+        const int16 low = (both & 15) - 8, high = (both >> 4) - 8;
+#endif
+        vstore16(convert_float16(low) * scale, 0, to);
+        vstore16(convert_float16(high) * scale, 1, to);
+    }
+}
+#endif
 #endif
 
 inline int16 qn_turn_int(__global const int *x, const int count)
@@ -150,11 +171,11 @@ inline int qn_most(const int16 x, const int16 use, const int none)
 
 /* Key j of the chunk from `start`, in a tensor with heads of `size`. */
 #define QN_KEY_AT(x, j, size)                                                                      \
-    (QN_AT(x) + ((ulong)qn_key_row(QN_AT(slots), start + (j)) * groups + group) * (size))
+    (QN_AT(x) + ((ulong)qn_key_row(QN_AT(slots), start + (j)) * groups + group) * QN_KV_SPAN(size))
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q), QN_IN(QN_ELEM, k),
-              QN_IN(QN_ELEM, v), QN_IN(int, ranges), QN_IN(int, slots), const float scale,
+attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q), QN_IN(QN_KV_ELEM, k),
+              QN_IN(QN_KV_ELEM, v), QN_IN(int, ranges), QN_IN(int, slots), const float scale,
               const float cap, const int heads, const int groups, const int rows)
 {
     const int group = (int)get_group_id(0), pair0 = (int)get_group_id(1) * 16;
@@ -168,8 +189,8 @@ attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q), QN_IN(Q
     const int16 base = vload16(0, ends[0]), from = vload16(0, ends[1]), to = vload16(0, ends[2]);
     int16 todo = (QN_LANES_UP < (int16)(lanes)) & (from < to);
     float16 query[QN_D], out[QN_E], part[QN_E], p[QN_CHUNK];
-    QN_LINES(k_lines, QN_CHUNK, QN_D);
-    QN_LINES(v_lines, QN_CHUNK, QN_E);
+    QN_LINES(k_lines, QN_STEP, QN_D);
+    QN_LINES(v_lines, QN_V_LINES, QN_E);
     float16 m = (float16)(-INFINITY), l = (float16)(0.0f);
     for (int d = 0; d < QN_D; d++) query[d] = qn_gather(QN_AT(q) + d, at, QN_D, lanes);
     for (int e = 0; e < QN_E; e++) out[e] = (float16)(0.0f);
@@ -182,16 +203,13 @@ attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q), QN_IN(Q
             const int stop = min(last, first + ((start - first) / QN_CHUNK + 1) * QN_CHUNK);
             const int count = stop - start;
             float16 m_part = (float16)(-INFINITY), l_part = (float16)(0.0f);
-            for (int j = 0; j < count; j++) {
-                QN_LINE_READ(k_lines, j, QN_D, QN_KEY_AT(k, j, QN_D));
-                QN_LINE_READ(v_lines, j, QN_E, QN_KEY_AT(v, j, QN_E));
-            }
             for (int j = 0; j < count; j += QN_STEP) {
                 QN_FLOATS *keys[QN_STEP];
                 float16 dots[QN_STEP];
                 for (int t = 0; t < QN_STEP; t++) {
                     const int key = min(j + t, count - 1);
-                    keys[t] = QN_LINE(k_lines, key, QN_D, QN_KEY_AT(k, key, QN_D));
+                    QN_LINE_READ(k_lines, t, QN_D, QN_KEY_AT(k, key, QN_D));
+                    keys[t] = QN_LINE(k_lines, t, QN_D, QN_KEY_AT(k, key, QN_D));
                 }
                 qn_dots(query, keys, QN_D, dots);
                 for (int t = 0; t < QN_STEP && j + t < count; t++) {
@@ -208,8 +226,14 @@ attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q), QN_IN(Q
                 l_part = l_part + p[j];
             }
             for (int e = 0; e < QN_E; e++) part[e] = (float16)(0.0f);
-            QN_GATHER_CHAINS(part, QN_E, p, count,
-                             QN_LINE(v_lines, i, QN_E, QN_KEY_AT(v, i, QN_E)));
+            for (int done = 0; done < count; done += QN_V_LINES) {
+                const float16 *weight = p + done;
+                const int some = min(QN_V_LINES, count - done);
+                for (int j = 0; j < some; j++)
+                    QN_LINE_READ(v_lines, j, QN_E, QN_KEY_AT(v, done + j, QN_E));
+                QN_GATHER_CHAINS(part, QN_E, weight, some,
+                                 QN_LINE(v_lines, i, QN_E, QN_KEY_AT(v, done + i, QN_E)));
+            }
             const float16 m_new = fmax(m, m_part), seen = qn_seen(m_new);
             const float16 keep = qn_exp(m - seen), add = qn_exp(m_part - seen);
             l = QN_FMA(l, keep, l_part * add);
@@ -226,6 +250,7 @@ attention_fwd(QN_OUT(QN_ELEM, o), QN_OUT(float, lse), QN_IN(QN_ELEM, q), QN_IN(Q
     for (int e = 0; e < QN_E; e++) qn_scatter(out[e] * share_of, QN_AT(o) + e, at, QN_E, lanes);
 }
 
+#if QN_KV == QN_T
 /* The same without a slot table. */
 #define QN_OWN_AT(x, j, size) (QN_AT(x) + ((ulong)(start + (j)) * groups + group) * (size))
 
@@ -356,3 +381,4 @@ attention_dkv(QN_OUT(QN_ELEM, dk), QN_OUT(QN_ELEM, dv), QN_IN(float, delta), QN_
     for (int d = 0; d < QN_D; d++) qn_turn_back(sum_k[d], QN_AT(dk) + k0 + d, k_step, lanes);
     for (int e = 0; e < QN_E; e++) qn_turn_back(sum_v[e], QN_AT(dv) + v0 + e, v_step, lanes);
 }
+#endif

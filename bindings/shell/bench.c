@@ -71,6 +71,7 @@ static const qn_flag decode_flags[] = {
     {"model", "PATH", "a trained model instead of random weights"},
     {"context", "N", "at most so many tokens, to save memory (default: the model's)"},
     {"type", "T", "quantize what is in floats first: q8_0, q4_0, q4_K ... (default: as it is)"},
+    QN_FLAG_CACHE,
     {"prompt-tokens", "N", "length of the prompt (default: 32)"},
     {"tokens", "N", "how many to make after it (default: 64)"},
     {"profile", NULL, "time every kernel (slower), and show where the time went"},
@@ -235,6 +236,7 @@ static int bench_model(const qn_args *args, int64_t prompt_tokens, int64_t token
     int code = read_config(args, &config);
     if (code == QN_GO_ON) code = bench_options(args, &options);
     options.type = qn__arg(args, "type");
+    options.cache_type = qn__arg(args, "cache-type");
     int64_t most = 0;
     if (code == QN_GO_ON) code = qn__arg_int(args, "context", 1, 1 << 24, &most);
     options.context = (int32_t)most;

@@ -12,6 +12,7 @@ static const qn_flag own_flags[] = {
     {"adapter", "DIR", "LoRA adapters in PEFT's layout, folded into the model as it is read"},
     {"context", "N", "at most so many tokens at once, to save memory (default: the model's)"},
     {"type", "T", "quantize what is in floats first: q8_0, q4_0, q4_K ... (default: as it is)"},
+    QN_FLAG_CACHE,
     {"tokenizer", "PATH",
      "a folder with tokenizer.json, or a file (default: from the model folder)"},
     {"prompt", "TEXT",

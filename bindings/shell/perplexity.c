@@ -37,10 +37,10 @@ static int context_of(const char *path)
 
 /* With no larger a context than is needed: plans take memory for all of it. A model that learns its
  * positions is opened as it is. */
-static int open_model(qn_device *device, const char *path, const char *adapter, int context,
+static int open_model(qn_device *device, const char *path, qn_model_options options,
                       qn_model **model)
 {
-    qn_model_options options = {.size = sizeof options, .adapter = adapter, .context = context};
+    const int context = options.context;
     if (context == context_of(path)) options.context = 0;
     qn_status status = qn_model_open(device, path, &options, model);
     if (status == QN_BAD_ARGUMENT && options.context) {
@@ -165,12 +165,14 @@ int qn__perplexity(const qn_args *args, const qn_tokenizer *tokenizer, qn_device
     j.chunks.size = sizeof j.chunks;
     int code = choose_context(args, &j);
     if (code == QN_GO_ON) code = encode(args, tokenizer, &j);
-    if (code == QN_GO_ON)
-        code =
-            open_model(device, j.model_path, qn__arg(args, "adapter"), j.chunks.context, &j.model);
+    const qn_model_options plain = {.size = sizeof plain, .context = j.chunks.context};
+    qn_model_options options = plain;
+    options.adapter = qn__arg(args, "adapter");
+    options.cache_type = qn__arg(args, "cache-type");
+    if (code == QN_GO_ON) code = open_model(device, j.model_path, options, &j.model);
     if (code == QN_GO_ON) code = qn__check_vocab(tokenizer, j.model);
     if (code == QN_GO_ON && j.reference_path)
-        code = open_model(device, j.reference_path, NULL, j.chunks.context, &j.reference);
+        code = open_model(device, j.reference_path, plain, &j.reference);
     if (code == QN_GO_ON) code = measure(&j);
     if (code == QN_GO_ON)
         code = qn__arg(args, "json") ? print_json(&j, qn_device_name(device)) : print_text(&j);

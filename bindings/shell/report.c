@@ -197,7 +197,8 @@ int qn__open_model(const qn_args *args, qn_device *device, const char *path, qn_
     const qn_model_options options = {.size = sizeof options,
                                       .adapter = qn__arg(args, "adapter"),
                                       .context = (int32_t)context,
-                                      .type = qn__arg(args, "type")};
+                                      .type = qn__arg(args, "type"),
+                                      .cache_type = qn__arg(args, "cache-type")};
     qn_status status = qn_model_open(device, path, &options, model);
     return status == QN_OK ? QN_GO_ON : qn__say_status(status);
 }

@@ -50,6 +50,10 @@ typedef struct qn_args {
     {                                                                                              \
         "device", "SEL", "index, part of the name, or cpu/gpu/accelerator (default: $QN_DEVICE)"   \
     }
+#define QN_FLAG_CACHE                                                                              \
+    {                                                                                              \
+        "cache-type", "T", "keys and values are kept in f32, f16, q8_0 or q4_0 (default: f32)"     \
+    }
 
 enum { QN_GO_ON = -1 };
 
@@ -183,7 +187,7 @@ int qn__perplexity(const qn_args *args, const qn_tokenizer *tokenizer, qn_device
 int qn__open_device(const char *selector, bool profile, qn_device **device);
 /* path NULL: from the model's folder. */
 int qn__open_tokenizer(const char *path, const char *model_path, qn_tokenizer **tokenizer);
-/* With the flags adapter, context and type. */
+/* With the flags adapter, context, type and cache-type. */
 int qn__open_model(const qn_args *args, qn_device *device, const char *path, qn_model **model);
 int qn__check_vocab(const qn_tokenizer *tokenizer, const qn_model *model);
 

@@ -63,7 +63,7 @@ qn_status qn__model_over(qn_store *store, const qn_model_config *config, const q
     m->borrows = true;
     m->config = *config;
     m->lora = *lora;
-    m->type = type;
+    m->type = m->cache_type = type;
     return QN_OK;
 }
 
@@ -86,6 +86,7 @@ static qn_status load(qn_device *device, const qn_model_file *file, const char *
     qn_dtype wanted = QN_DTYPE_COUNT;
     if (status == QN_OK && options->type) status = qn__quantized_type(options->type, &wanted);
     if (status == QN_OK) status = qn__model_from(device, &source, wanted, model);
+    if (status == QN_OK) status = qn__model_set_cache(*model, options->cache_type);
     qn__adapter_close(&adapter);
     return status;
 }
@@ -202,6 +203,8 @@ qn_status qn_model_logits(qn_model *model, const int32_t *tokens, size_t count, 
     QN_CHECK(count >= 1 && count <= (size_t)model->config.context, "%zu tokens; the context is %d",
              count, model->config.context);
     QN_TRY(check_tokens(model, tokens, count));
+    if (model->cache_type != model->type)
+        return qn__model_cached_logits(model, tokens, count, logits);
     QN_TRY(plan_all(model));
     QN_TRY(qn_plan_prepare(model->all_plan));
     QN_TRY(write_inputs(model, "all", tokens, 1, (int)count));

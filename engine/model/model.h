@@ -10,7 +10,8 @@ struct qn_model {
     qn_store *store;
     bool borrows; /* the store is another's */
     qn_model_config config;
-    qn_dtype type;       /* of activations and the cache, as qn_network has it */
+    qn_dtype type;       /* of activations, as qn_network has it */
+    qn_dtype cache_type; /* of keys and values in the cache */
     qn_lora lora;        /* of rank above 0: the store has adapters, too */
     qn_graph *all_graph; /* logits of every token of one sequence */
     qn_plan *all_plan;
@@ -41,8 +42,13 @@ qn_status qn__model_from(qn_device *device, const qn_weight_source *source, qn_d
  * outlive it. */
 qn_status qn__model_over(qn_store *store, const qn_model_config *config, const qn_lora *lora,
                          qn_dtype type, qn_model **model) QN_MUST_USE;
+/* What the options say of the cache; before it is declared. */
+qn_status qn__model_set_cache(qn_model *model, const char *type) QN_MUST_USE;
 /* Declare the cache of a session and plan for it, without touching a device: its memory then counts
  * before it is needed. */
 qn_status qn__model_plan_cache(qn_model *model) QN_MUST_USE;
+/* qn_model_logits by way of the cache. */
+qn_status qn__model_cached_logits(qn_model *model, const int32_t *tokens, size_t count,
+                                  float *logits) QN_MUST_USE;
 
 #endif

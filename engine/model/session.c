@@ -26,11 +26,28 @@ static qn_status declare_cache(qn_model *model)
         for (int which = 0; which < 2; which++) {
             char name[32];
             snprintf(name, sizeof name, "kv.%s.%d", which ? "v" : "k", layer);
-            QN_TRY(qn_store_add(model->store, "kv", name, model->type, &shape));
+            QN_TRY(qn_store_add(model->store, "kv", name, model->cache_type, &shape));
         }
     qn_shape one = {.rank = 1, .dim = {1}}, logits = {.rank = 2, .dim = {1, c->vocab}};
     QN_TRY(qn_store_add(model->store, "kv", "kv.last", QN_I32, &one));
     return qn_store_add(model->store, "kv", "kv.logits", QN_F32, &logits);
+}
+
+qn_status qn__model_set_cache(qn_model *model, const char *type)
+{
+    model->cache_type = model->type;
+    if (!type) return QN_OK;
+    qn_dtype found;
+    QN_CHECK(qn__dtype_parse(type, strlen(type), &found) &&
+                 (found <= QN_BF16 || found == QN_Q8_0 || found == QN_Q4_0),
+             "the cache cannot be of type \"%s\"; there are f32, f16, bf16, q8_0 and q4_0", type);
+    int head = qn__head_size(&model->config);
+    QN_CHECK(!qn_dtype_is_block(found) || head % 32 == 0,
+             "a cache in %s has blocks of 32 elements, and the heads of this model have %d: take "
+             "--cache-type f16 or f32",
+             type, head);
+    model->cache_type = found;
+    return QN_OK;
 }
 
 /* Rows of hidden states, of which only the last meets the head. */
@@ -258,4 +275,21 @@ qn_status qn_session_sample(qn_session *session, int32_t *token)
     const float *logits = NULL;
     QN_TRY(qn_session_logits(session, &logits));
     return qn_sampler_choose(session->sampler, logits, NULL, token);
+}
+
+qn_status qn__model_cached_logits(qn_model *model, const int32_t *tokens, size_t count,
+                                  float *logits)
+{
+    qn_session *session;
+    const float *rows;
+    size_t vocab = (size_t)model->config.vocab;
+    QN_TRY(qn_session_create(model, NULL, &session));
+    qn_status status = QN_OK;
+    for (size_t at = 0, some; status == QN_OK && at < count; at += some) {
+        some = count - at < LOGIT_ROWS ? count - at : LOGIT_ROWS;
+        status = qn_session_feed_rows(session, tokens + at, some, &rows);
+        if (status == QN_OK) memcpy(logits + at * vocab, rows, some * vocab * sizeof *rows);
+    }
+    qn_session_destroy(&session);
+    return status;
 }

@@ -2,15 +2,29 @@
 #include "ops/exec.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { Q, K, V, RANGES, SLOTS };
 enum { O, LSE };
 enum { SCALE, SOFT_CAP, KEYS };
 enum { HEAD_LIMIT = 512, GROUP = 64, TILE_ITEMS = 128, TILE_ROWS = 16, TILE_HEAD_LIMIT = 256 };
 
+/* Keys and values are of one type, the queries' or a cache's. */
+static qn_status check_types(const qn_call *call)
+{
+    const qn_desc *q = &call->in[Q].desc;
+    QN_TRY(qn__check_cached(call, K));
+    QN_TRY(qn__check_type_like(call, V, K));
+    QN_CHECK(qn__is_float(q->dtype) && q->layout == QN_ROWS,
+             "attention: input q is %s; it must be f32, f16 or bf16, row-major",
+             qn_dtype_name(q->dtype));
+    QN_TRY(qn__check_dtype(call, RANGES, QN_I32));
+    return call->in[SLOTS].there ? qn__check_dtype(call, SLOTS, QN_I32) : QN_OK;
+}
+
 static qn_status shape(qn_call *call)
 {
-    QN_TRY(qn__check_elements(call, 1u << Q | 1u << K | 1u << V));
+    QN_TRY(check_types(call));
     for (int i = Q; i <= V; i++) QN_TRY(qn__check_rank(call, i, 3, 3));
     const int64_t *q = call->in[Q].desc.shape.dim, *k = call->in[K].desc.shape.dim;
     const int64_t *v = call->in[V].desc.shape.dim;
@@ -60,9 +74,12 @@ static void add_sizes(qn_exec *exec, const qn_call *call)
 
 static void begin(qn_exec *exec, const qn_call *call, const char *name)
 {
-    qn__exec_begin(exec, call, name, "-DQN_D=%d -DQN_E=%d -DQN_CAP=%d -DQN_SLOTS=%d",
+    char kind[16] = "";
+    qn_dtype keys = call->in[K].desc.dtype;
+    if (keys != call->in[Q].desc.dtype) snprintf(kind, sizeof kind, " -DQN_KV=%d", (int)keys);
+    qn__exec_begin(exec, call, name, "-DQN_D=%d -DQN_E=%d -DQN_CAP=%d -DQN_SLOTS=%d%s",
                    (int)call->in[Q].desc.shape.dim[2], (int)call->in[V].desc.shape.dim[2],
-                   call->attr[SOFT_CAP].f > 0, call->in[SLOTS].there);
+                   call->attr[SOFT_CAP].f > 0, call->in[SLOTS].there, kind);
 }
 
 /* Rows (keys, for dk and dv) a launch: all, or of tile kernels what keeps a launch short. */
@@ -165,8 +182,10 @@ static qn_status run_dkv(qn_exec *exec, const qn_call *call, int64_t from, int64
 static qn_status bwd(qn_exec *exec, const qn_call *call)
 {
     int64_t rows = call->in[Q].desc.shape.dim[0], step = rows_a_launch(call, rows);
-    QN_CHECK(!call->in[SLOTS].there && rows == call->in[K].desc.shape.dim[0],
-             "attention: no gradient through a slot table, or with other keys than the rows' own");
+    QN_CHECK(!call->in[SLOTS].there && rows == call->in[K].desc.shape.dim[0] &&
+                 call->in[K].desc.dtype == call->in[Q].desc.dtype,
+             "attention: no gradient through a slot table, with other keys than the rows' own, or "
+             "with keys of another type");
     for (int64_t from = 0; from == 0 || from < rows; from += step)
         QN_TRY(run_dq(exec, call, from, least(step, rows - from)));
     if (!call->din[K].there && !call->din[V].there) return QN_OK;

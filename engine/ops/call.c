@@ -174,6 +174,17 @@ qn_status qn__check_f32(const qn_call *call)
     return qn__check_elements(call, 0);
 }
 
+qn_status qn__check_cached(const qn_call *call, int in)
+{
+    const qn_desc *desc = &call->in[in].desc;
+    QN_CHECK(qn__is_float(desc->dtype) || desc->dtype == QN_Q8_0 || desc->dtype == QN_Q4_0,
+             "%s: input %s is %s; it must be f32, f16, bf16, q8_0 or q4_0", stem_of(call),
+             slot_name(call, in), qn_dtype_name(desc->dtype));
+    QN_CHECK(desc->layout == QN_ROWS, "%s: input %s is not row-major", stem_of(call),
+             slot_name(call, in));
+    return QN_OK;
+}
+
 qn_status qn__check_elements(const qn_call *call, uint32_t mask)
 {
     const qn_op_row *row = qn__op_row(qn__op_id(call->op));

@@ -200,6 +200,8 @@ qn_status qn__check_elements(const qn_call *call, uint32_t mask) QN_MUST_USE;
 /* Elements of 4 or 2 bytes, row-major: what ops that only move elements take. */
 qn_status qn__check_word(const qn_call *call, int in) QN_MUST_USE;
 bool qn__is_float(qn_dtype dtype);
+/* Row-major in a type that a cache of keys and values may have: f32, f16, bf16, q8_0, q4_0. */
+qn_status qn__check_cached(const qn_call *call, int in) QN_MUST_USE;
 /* The type of input `like`; and its shape. */
 qn_status qn__check_type_like(const qn_call *call, int in, int like) QN_MUST_USE;
 qn_status qn__check_like(const qn_call *call, int in, int like) QN_MUST_USE;

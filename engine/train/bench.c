@@ -322,11 +322,15 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
     double prompt_s = 0, token_s = 0;
     *json = NULL;
     QN_TRY(need_peaks(device, &caps));
-    const char *type = options ? options->type : NULL;
-    const qn_model_options open = {
-        .size = sizeof open, .type = type, .context = options ? options->context : 0};
+    const qn_bench_options none = {0};
+    if (!options) options = &none;
+    const qn_model_options open = {.size = sizeof open,
+                                   .type = options->type,
+                                   .context = options->context,
+                                   .cache_type = options->cache_type};
     qn_status status = path ? qn_model_open(device, path, &open, &model)
-                            : random_model(device, config, type, &model);
+                            : random_model(device, config, options->type, &model);
+    if (status == QN_OK && !path) status = qn__model_set_cache(model, options->cache_type);
     if (status == QN_OK) status = qn_session_create(model, NULL, &session);
     if (status == QN_OK &&
         (prompt_tokens < 1 || tokens < 0 || prompt_tokens + tokens > model->config.context))

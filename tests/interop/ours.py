@@ -25,6 +25,7 @@ class Options(ctypes.Structure):
         ("adapter", ctypes.c_char_p),
         ("context", ctypes.c_int32),
         ("type", ctypes.c_char_p),
+        ("cache_type", ctypes.c_char_p),
     ]
 
 

@@ -1,4 +1,4 @@
-#include "runner.h"
+#include "quantized.h"
 
 /* Rows cut into sequences; a row sees any part of its sequence, the causal part, or nothing. */
 static void sequences(test *t, double *ranges, int64_t rows)
@@ -31,6 +31,7 @@ static bool fill(test *t, int in)
 {
     int64_t rows = dim_of(t, 0, 0), keys = t->call.in[4].there ? dim_of(t, 4, 0) : dim_of(t, 1, 0);
     if (in == 4) return fill_integers(t, in, 0, dim_of(t, 1, 0) - 1);
+    if (qn_dtype_is_block(t->in[in].desc.dtype)) return fill_blocks(t, in);
     if (in != 3) return false;
     if (rows == keys) sequences(t, t->in[3].d, rows);
     else one_sequence(t, t->in[3].d, rows, keys);
@@ -39,8 +40,9 @@ static bool fill(test *t, int in)
 
 static const char *no_gradient(const test *t)
 {
-    return t->call.in[4].there || dim_of(t, 0, 0) != dim_of(t, 1, 0)
-               ? "it needs as many keys as rows, and no slots"
+    bool alike = t->call.in[0].desc.dtype == t->call.in[1].desc.dtype;
+    return t->call.in[4].there || dim_of(t, 0, 0) != dim_of(t, 1, 0) || !alike
+               ? "it needs as many keys as rows, of one type, and no slots"
                : NULL;
 }
 
@@ -51,6 +53,8 @@ const op_cases cases_attention = {
             "attention soft_cap=1.5 : q=f32[3,2,4] k=f32[7,1,4] v=f32[7,1,4] ranges=i32[3,4]"
             " slots=i32[9]",
             "attention : q=f32[18,2,8] k=f32[18,1,8] v=f32[18,1,4] ranges=i32[18,4]",
+            "attention : q=f32[3,2,32] k={t:f16,q8_0,q4_0}[9,1,32] v={t}[9,1,32] ranges=i32[3,4]"
+            " slots=i32[7]",
             NULL,
         },
     .device =
@@ -70,6 +74,10 @@ const op_cases cases_attention = {
             " v=f32[{s},2,16] ranges=i32[{r},4]",
             "attention : q=f32[{r:1,3},2,8] k=f32[37,1,8] v=f32[37,1,8] ranges=i32[{r},4]"
             " slots=i32[{1,36,257,300}]",
+            "attention : q=f32[{r:1,5},4,64] k={t:f16,q8_0,q4_0}[300,2,64] v={t}[300,2,32]"
+            " ranges=i32[{r},4] slots=i32[{1,257,300}]",
+            "attention soft_cap=2 : q=bf16[3,6,32] k={t:f32,q4_0}[41,2,32] v={t}[41,2,96]"
+            " ranges=i32[3,4]",
             NULL,
         },
     .sizes =
@@ -90,6 +98,11 @@ const op_cases cases_attention = {
             " ranges=i32[7,4]",
             "attention : q=f32[2,4,64] k=f32[{s:511,512,513,1025},1,64] v=f32[{s},1,64]"
             " ranges=i32[2,4] slots=i32[{s}]",
+            "attention : q=f32[{r:1,17},8,{d:32,96,128,256}] k={t:f16,q8_0,q4_0}[70,{g:1,4},{d}]"
+            " v={t}[70,{g},{d}] ranges=i32[{r},4]",
+            "attention soft_cap={0,2} : q={f32,f16,bf16}[3,6,32] k={t:f32,q8_0,q4_0}[41,2,32]"
+            " v={t}[41,2,96] ranges=i32[3,4]",
+            "attention : q=f32[3,4,36] k={t:f16,bf16}[70,2,36] v={t}[70,2,68] ranges=i32[3,4]",
             NULL,
         },
     .refused =
@@ -99,6 +112,9 @@ const op_cases cases_attention = {
             "attention : q=f32[5,2,4] k=f32[5,2,4] v=f32[6,2,4] ranges=i32[5,4]",
             "attention : q=f32[5,2,4] k=f32[5,2,4] v=f32[5,2,4] ranges=i32[5,3]",
             "attention : q=f32[5,2,4] k=f32[5,2,4] v=f32[5,2,4] ranges=i32[4,4]",
+            "attention : q=f32[5,2,32] k=q8_0[5,2,32] v=q4_0[5,2,32] ranges=i32[5,4]",
+            "attention : q=f32[5,2,32] k=q4_1[5,2,32] v=q4_1[5,2,32] ranges=i32[5,4]",
+            "attention : q=f32[5,2,16] k=q8_0[5,2,16] v=q8_0[5,2,16] ranges=i32[5,4]",
             NULL,
         },
     .fwd = {.each = 5e-6, .largest = 1e-6, .absolute = 1e-6},

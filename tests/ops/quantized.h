@@ -8,6 +8,8 @@
 
 /* Input `in`, a matrix in panels: every bit random but for scales of a moderate size. */
 bool fill_panels(test *t, int in);
+/* Input `in`, row-major in q8_0 or q4_0: every bit random but for scales of 2^-11 to 2^-8. */
+bool fill_blocks(test *t, int in);
 /* Input `in`, activations in q8x, some blocks of which are zeros. */
 bool fill_q8x(test *t, int in);
 

@@ -21,6 +21,19 @@ static void put_half(test *t, uint8_t *at)
     memcpy(at, &bits, 2);
 }
 
+bool fill_blocks(test *t, int in)
+{
+    host *h = &t->in[in];
+    int bytes = 0;
+    qn_dtype_block(h->desc.dtype, &bytes);
+    for (int64_t i = 0; i < h->count; i++) {
+        ((uint8_t *)h->raw)[i] = (uint8_t)random_pick(t, 0, 255);
+        if (i % bytes == 1) ((uint8_t *)h->raw)[i] = (uint8_t)random_pick(t, 4 << 2, (7 << 2) - 1);
+    }
+    host_decode(h);
+    return true;
+}
+
 bool fill_panels(test *t, int in)
 {
     host *h = &t->in[in];

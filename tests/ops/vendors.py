@@ -194,6 +194,9 @@ def tiles():
         for kind in (0, 2):
             heads = f"-DQN_D={head} -DQN_E={head} -DQN_T={kind}"
             yield f"attention.tile.cl {heads} -DQN_CAP=0 -DQN_SLOTS=0"
+        for cache in (1, 5, 6):
+            heads = f"-DQN_D={head} -DQN_E={head} -DQN_KV={cache}"
+            yield f"attention.tile.cl {heads} -DQN_CAP=0 -DQN_SLOTS=1"
 
 
 def matrices(name, unit):

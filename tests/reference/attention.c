@@ -5,6 +5,7 @@
  * Backward: dv_j += p_j do, ds_j = p_j (do . v_j - do . o) cap', dq += scale ds_j k_j,
  * dk_j += scale ds_j q. */
 #include "helpers.h"
+#include "quantized.h"
 
 struct head {
     int64_t from, to;   /* keys */
@@ -39,9 +40,9 @@ static struct head head_of(const ref_call *call, int64_t r, int64_t h)
     head.slope = ref_doubles(head.to - head.from);
     double largest = -INFINITY, sum = 0;
     for (int64_t j = head.from; j < head.to; j++) {
-        const double *key = k->d + key_at(call, k, h, j);
+        int64_t key = key_at(call, k, h, j);
         double score = 0, slope = scale;
-        for (int64_t i = 0; i < size; i++) score += q->d[head.q_at + i] * key[i];
+        for (int64_t i = 0; i < size; i++) score += q->d[head.q_at + i] * ref_cached(k, key + i);
         score *= scale;
         if (cap > 0) {
             double t = tanh(score / cap);
@@ -71,7 +72,7 @@ void ref_attention_fwd(const ref_call *call)
             for (int64_t j = head.from; j < head.to; j++)
                 for (int64_t i = 0; i < v->dim[2]; i++)
                     o->d[head.o_at + i] +=
-                        head.weight[j - head.from] * v->d[key_at(call, v, h, j) + i];
+                        head.weight[j - head.from] * ref_cached(v, key_at(call, v, h, j) + i);
             free(head.weight);
             free(head.slope);
         }

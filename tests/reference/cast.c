@@ -10,8 +10,9 @@ struct format {
 
 static const struct format formats[] = {{24, -126, 127}, {11, -14, 15}, {8, -126, 127}};
 
-static double rounded(double x, struct format format)
+double ref_rounded(double x, int type)
 {
+    const struct format format = formats[type];
     if (x == 0 || !isfinite(x)) return x;
     int exponent; /* x = f 2^exponent, f in [0.5, 1): the leading one is worth 2^(exponent - 1) */
     frexp(x, &exponent);
@@ -25,7 +26,7 @@ void ref_cast_fwd(const ref_call *call)
 {
     const ref_tensor *x = call->in[0];
     for (int64_t i = 0; i < ref_count(x); i++)
-        call->out[0]->d[i] = rounded(x->d[i], formats[(int)call->attr[0]]);
+        call->out[0]->d[i] = ref_rounded(x->d[i], (int)call->attr[0]);
 }
 
 void ref_cast_bwd(const ref_call *call)

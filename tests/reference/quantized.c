@@ -52,7 +52,7 @@ static void take_block(const ref_tensor *w, const format *f, int64_t row, int64_
     }
 }
 
-static float half_at(const unsigned char *b, int at)
+float ref_half_at(const unsigned char *b, int at)
 {
     int bits = b[at] | b[at + 1] << 8, e = bits >> 10 & 31, m = bits & 1023;
     double v = e == 31 ? (m ? NAN : INFINITY) : e ? ldexp(1024 + m, e - 25) : ldexp(m, -24);
@@ -73,7 +73,7 @@ static void simple(const format *f, const unsigned char *b, int e, ref_element *
 {
     const char *n = f->name;
     int fifth = (b[f->parts[1].at + e % 4] >> (e / 4) & 1) << 4;
-    x->scale = half_at(b, 0);
+    x->scale = ref_half_at(b, 0);
     if (strcmp(n, "q8_0") == 0) x->value = (int)b[2 + e] - 128;
     else if (strcmp(n, "q4_0") == 0) x->value = nibble(b + 2, e) - 8;
     else if (strcmp(n, "iq4_nl") == 0) x->value = iq4[nibble(b + 2, e)];
@@ -81,7 +81,7 @@ static void simple(const format *f, const unsigned char *b, int e, ref_element *
     else if (strcmp(n, "q5_0") == 0) x->value = (nibble(b + 6, e) | fifth) - 16;
     else if (strcmp(n, "q5_1") == 0) x->value = nibble(b + 8, e) | fifth;
     else x->value = e2m1[nibble(b + 1, e)];
-    if (f->has_plus) x->plus = half_at(b, 2);
+    if (f->has_plus) x->plus = ref_half_at(b, 2);
     if (strcmp(n, "mxfp4") == 0) x->scale = (float)ldexp(1, b[0] - 128);
 }
 
@@ -98,8 +98,8 @@ static void with_minima(const unsigned char *b, int quants, int fifths, int e, r
     x->value = j % 2 ? q >> 4 : q & 15;
     if (fifths) x->value |= (b[fifths + l] >> j & 1) << 4;
     six_bits(b + 4, j, &scale, &minimum);
-    x->scale = half_at(b, 0) * (float)scale;
-    x->plus = -(half_at(b, 2) * (float)minimum);
+    x->scale = ref_half_at(b, 0) * (float)scale;
+    x->plus = -(ref_half_at(b, 2) * (float)minimum);
 }
 
 static void large(const format *f, const unsigned char *b, int e, ref_element *x)
@@ -112,21 +112,21 @@ static void large(const format *f, const unsigned char *b, int e, ref_element *x
     } else if (strcmp(f->name, "q6_K") == 0) {
         int low = b[64 * h + 32 * (g & 1) + l], high = b[128 + 32 * h + l] >> (2 * g) & 3;
         x->value = ((g < 2 ? low & 15 : low >> 4) | high << 4) - 32;
-        x->scale = half_at(b, 208) * (float)(signed char)b[192 + j];
+        x->scale = ref_half_at(b, 208) * (float)(signed char)b[192 + j];
     } else if (strcmp(f->name, "q2_K") == 0) {
         x->value = b[16 + 32 * h + l] >> (2 * g) & 3;
-        x->scale = half_at(b, 80) * (float)(b[j] & 15);
-        x->plus = -(half_at(b, 82) * (float)(b[j] >> 4));
+        x->scale = ref_half_at(b, 80) * (float)(b[j] & 15);
+        x->plus = -(ref_half_at(b, 82) * (float)(b[j] >> 4));
     } else if (strcmp(f->name, "q3_K") == 0) {
         const unsigned char *s = b + 96;
         int scale = (j < 8 ? s[j] & 15 : s[j - 8] >> 4) | (s[8 + j % 4] >> (2 * (j / 4)) & 3) << 4;
         x->value = (b[32 + 32 * h + l] >> (2 * g) & 3) - (b[l] >> (4 * h + g) & 1 ? 0 : 4);
-        x->scale = half_at(b, 108) * (float)(scale - 32);
+        x->scale = ref_half_at(b, 108) * (float)(scale - 32);
     } else { /* iq4_xs */
         int i = e / 32,
             scale = (b[4 + i / 2] >> (4 * (i % 2)) & 15) | ((b[2] | b[3] << 8) >> (2 * i) & 3) << 4;
         x->value = iq4[nibble(b + 8 + 16 * i, l)];
-        x->scale = half_at(b, 0) * (float)(scale - 32);
+        x->scale = ref_half_at(b, 0) * (float)(scale - 32);
     }
 }
 

@@ -15,6 +15,13 @@ typedef struct ref_element {
 
 /* Element (row, col) of a matrix [rows, cols] in panels. */
 ref_element ref_quantized(const ref_tensor *w, int64_t row, int64_t col);
+/* The IEEE half at byte `at`. */
+float ref_half_at(const unsigned char *b, int at);
+
+/* Element i of a row-major tensor, in blocks along its last dimension or not. */
+double ref_cached(const ref_tensor *t, int64_t i);
+/* 32 values as a cache stores them in a block of `type`, "q8_0" or "q4_0": its bytes. */
+void ref_cache_block(const char *type, const double *x, double *bytes);
 
 /* Bytes, or doubles of d, of one matrix of a stack [.., rows, cols] in panels. */
 int64_t ref_panels_bytes(const ref_tensor *w);

@@ -7,14 +7,15 @@
 #include <stdbool.h>
 
 typedef struct qn_bench_options {
-    uint32_t size;         /* sizeof(qn_bench_options) */
-    const char *variant;   /* force; NULL: the engine's choice */
-    int repeats;           /* 0: until the figures settle */
-    const char *precision; /* of a training step: "f32", "bf16", "f16"; NULL: f32 */
-    int32_t context;       /* decoding: at most so many tokens; 0: as the model says */
-    const char *type;      /* decoding: quantize what is in floats to this first; NULL: as it is */
-    int micro_batches;     /* of a training step, of `batch` sequences each; 0: 1 */
-    bool chain;            /* add their gradients as a chain instead of a tree */
+    uint32_t size;          /* sizeof(qn_bench_options) */
+    const char *variant;    /* force; NULL: the engine's choice */
+    int repeats;            /* 0: until the figures settle */
+    const char *precision;  /* of a training step: "f32", "bf16", "f16"; NULL: f32 */
+    int32_t context;        /* decoding: at most so many tokens; 0: as the model says */
+    const char *type;       /* decoding: quantize what is in floats to this first; NULL: as it is */
+    const char *cache_type; /* decoding: as in qn_model_options */
+    int micro_batches;      /* of a training step, of `batch` sequences each; 0: 1 */
+    bool chain;             /* add their gradients as a chain instead of a tree */
 } qn_bench_options;
 
 /* A case line as tests and verbose mode print it: "matmul trans_b=1 : a=f32[5,7] b=f32[3,7]",

@@ -95,6 +95,11 @@ typedef struct qn_model_options {
     const char *adapter; /* a folder in PEFT's layout, folded into the weights as they are read */
     int32_t context;     /* at most so many tokens, to save memory; rotary positions only */
     const char *type;    /* quantize what is in floats to this format as it is read: "q8_0" ... */
+    /* What keys and values are kept in, when sequences are made token by token: "f32", "f16",
+     * "bf16", or in blocks of 32, "q8_0", "q4_0", where the size of a head is a multiple of that.
+     * NULL: f32. With another type than f32, qn_model_logits and what evaluates by it go through
+     * such a cache, too: their logits are those of generation. */
+    const char *cache_type;
 } qn_model_options;
 QN_API qn_status qn_model_open(qn_device *device, const char *path, const qn_model_options *options,
                                qn_model **model) QN_MUST_USE;
