@@ -86,7 +86,7 @@ static qn_status load(qn_device *device, const qn_model_file *file, const char *
     qn_dtype wanted = QN_DTYPE_COUNT;
     if (status == QN_OK && options->type) status = qn__quantized_type(options->type, &wanted);
     if (status == QN_OK) status = qn__model_from(device, &source, wanted, model);
-    if (status == QN_OK) status = qn__model_set_cache(*model, options->cache_type);
+    if (status == QN_OK) status = qn__model_set_cache(*model, options);
     qn__adapter_close(&adapter);
     return status;
 }
@@ -120,11 +120,13 @@ void qn_model_destroy(qn_model **model)
     qn_plan_destroy(&m->loss_plan);
     qn_plan_destroy(&m->cache_plan);
     qn_plan_destroy(&m->rows_plan);
+    qn_plan_destroy(&m->turn_plan);
     qn_plan_destroy(&m->choose_plan);
     qn_graph_destroy(&m->all_graph);
     qn_graph_destroy(&m->loss_graph);
     qn_graph_destroy(&m->cache_graph);
     qn_graph_destroy(&m->rows_graph);
+    qn_graph_destroy(&m->turn_graph);
     qn_graph_destroy(&m->choose_graph);
     if (!m->borrows) qn_store_destroy(&m->store);
     free(m);

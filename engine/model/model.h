@@ -5,6 +5,8 @@
 #include "model/network.h"
 #include "model/weights.h"
 
+#include <quernel/batch.h>
+
 struct qn_model {
     qn_device *device;
     qn_store *store;
@@ -21,13 +23,16 @@ struct qn_model {
     qn_graph *choose_graph; /* losses of many short sequences */
     qn_plan *choose_plan;
     int64_t choose_rows;
-    qn_session *holder;    /* the newest session: it holds the cache */
-    qn_graph *cache_graph; /* one sequence against the cache */
+    int32_t sequences, cells; /* of the cache: sequences at once, tokens of all of them */
+    qn_batch *holder;         /* the newest: it has the cache */
+    qn_graph *cache_graph;    /* rows of sequences against the cache, logits of a few of them */
     qn_plan *cache_plan;
-    int cache_rows;       /* most tokens fed at once */
-    qn_graph *rows_graph; /* the same with logits of every row, for few rows */
+    int cache_rows, cache_logits; /* the most of each */
+    qn_graph *rows_graph;         /* the same with logits of every row, for fewer rows */
     qn_plan *rows_plan;
     int most_rows;
+    qn_graph *turn_graph; /* cells moved, keys turned to other positions */
+    qn_plan *turn_plan;
 };
 
 /* A model around weights made some other way: declared, not yet filled. */
@@ -42,13 +47,16 @@ qn_status qn__model_from(qn_device *device, const qn_weight_source *source, qn_d
  * outlive it. */
 qn_status qn__model_over(qn_store *store, const qn_model_config *config, const qn_lora *lora,
                          qn_dtype type, qn_model **model) QN_MUST_USE;
-/* What the options say of the cache; before it is declared. */
-qn_status qn__model_set_cache(qn_model *model, const char *type) QN_MUST_USE;
-/* Declare the cache of a session and plan for it, without touching a device: its memory then counts
+/* What the options say of the cache, NULL: nothing; before it is declared. */
+qn_status qn__model_set_cache(qn_model *model, const qn_model_options *options) QN_MUST_USE;
+/* Declare the cache and plan for it, without touching a device: its memory then counts
  * before it is needed. */
 qn_status qn__model_plan_cache(qn_model *model) QN_MUST_USE;
 /* qn_model_logits by way of the cache. */
 qn_status qn__model_cached_logits(qn_model *model, const int32_t *tokens, size_t count,
                                   float *logits) QN_MUST_USE;
+/* Plans that are made when they are first needed. */
+qn_status qn__model_plan_rows(qn_model *model) QN_MUST_USE;
+qn_status qn__model_plan_turn(qn_model *model) QN_MUST_USE;
 
 #endif

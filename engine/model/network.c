@@ -334,7 +334,7 @@ static qn_tensor *flat(qn_network *n, qn_tensor *x)
 }
 
 typedef struct layer_inputs {
-    qn_tensor *pos, *ranges, *window, *index, *rope;
+    qn_tensor *pos, *ranges, *window, *index, *rope, *slots;
 } layer_inputs;
 
 static qn_tensor *columns(qn_network *n, qn_tensor *x, int64_t from, int64_t to)
@@ -402,7 +402,9 @@ static qn_tensor *attention(qn_network *n, qn_tensor *x, const layer_inputs *in,
     snprintf(line, sizeof line, "attention scale=%.9g soft_cap=%.9g keys=%d",
              (double)c->attention_scale, (double)c->attention_cap,
              window && c->window < keys ? c->window : keys);
-    qn_tensor *o = qn_apply(n->graph, line, a.q, a.k, a.v, window ? in->window : in->ranges);
+    qn_tensor *ranges = window ? in->window : in->ranges;
+    qn_tensor *o = in->slots ? qn_apply(n->graph, line, a.q, a.k, a.v, ranges, in->slots)
+                             : qn_apply(n->graph, line, a.q, a.k, a.v, ranges);
     o = linear(n, flat(n, o), QN_O, QN_O_BIAS, layer);
     if (qn__arch(c->arch)->post_norms) o = norm(n, o, QN_POST1, QN_ROLE_COUNT, layer);
     return dropout(n, o, n->dropout, 2 * layer + 1);
@@ -449,6 +451,7 @@ qn_tensor *qn__network_hidden(qn_network *n)
     layer_inputs in = {.ranges = input(n, "ranges"),
                        .window = qn__has_window(n->config) ? input(n, "window") : NULL,
                        .index = n->cached ? input(n, "index") : NULL,
+                       .slots = n->slots ? qn_graph_input(n->graph, "kv.slots") : NULL,
                        .rope = arch->learned_positions ? NULL : qn_graph_input(n->graph, "rope")};
     in.pos = input(n, "pos");
     n->rng = qn__network_is_random(n) ? input(n, "rng") : NULL;

@@ -16,6 +16,7 @@ typedef struct qn_network {
     bool rows;          /* R is the run-time dimension */
     bool
         cached; /* keys and values of each layer live in "kv.k.<layer>", "kv.v.<layer>" [S, G, D] */
+    bool slots; /* cached: where they lie there is said by "kv.slots" */
     float dropout;
     const qn_lora
         *lora;      /* of rank above 0: adapters are trained, the weights are not; may be NULL */

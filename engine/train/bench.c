@@ -330,7 +330,7 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
                                    .cache_type = options->cache_type};
     qn_status status = path ? qn_model_open(device, path, &open, &model)
                             : random_model(device, config, options->type, &model);
-    if (status == QN_OK && !path) status = qn__model_set_cache(model, options->cache_type);
+    if (status == QN_OK && !path) status = qn__model_set_cache(model, &open);
     if (status == QN_OK) status = qn_session_create(model, NULL, &session);
     if (status == QN_OK &&
         (prompt_tokens < 1 || tokens < 0 || prompt_tokens + tokens > model->config.context))

@@ -26,6 +26,8 @@ class Options(ctypes.Structure):
         ("context", ctypes.c_int32),
         ("type", ctypes.c_char_p),
         ("cache_type", ctypes.c_char_p),
+        ("sequences", ctypes.c_int32),
+        ("cache_tokens", ctypes.c_int32),
     ]
 
 

@@ -100,6 +100,8 @@ typedef struct qn_model_options {
      * NULL: f32. With another type than f32, qn_model_logits and what evaluates by it go through
      * such a cache, too: their logits are those of generation. */
     const char *cache_type;
+    int32_t sequences;    /* at once in a qn_batch (quernel/batch.h); 0: 1 */
+    int32_t cache_tokens; /* of all of them together; 0: `context` each */
 } qn_model_options;
 QN_API qn_status qn_model_open(qn_device *device, const char *path, const qn_model_options *options,
                                qn_model **model) QN_MUST_USE;
@@ -177,6 +179,9 @@ QN_API qn_status qn_session_feed_rows(qn_session *session, const int32_t *tokens
                                       const float **logits) QN_MUST_USE;
 /* Keep the first `length` tokens. */
 QN_API qn_status qn_session_rewind(qn_session *session, int32_t length) QN_MUST_USE;
+/* Drop the `drop` tokens after the first `keep`, so that more fit the context: an approximation, as
+ * qn_batch_shift says. There are then no logits until a token was fed. */
+QN_API qn_status qn_session_shift(qn_session *session, int32_t keep, int32_t drop) QN_MUST_USE;
 /* Choose the next token by the sampler; does not feed it. */
 QN_API qn_status qn_session_sample(qn_session *session, int32_t *token) QN_MUST_USE;
 QN_API int32_t qn_session_length(const qn_session *session);

@@ -2,6 +2,7 @@
 #ifndef QUERNEL_QUERNEL_H
 #define QUERNEL_QUERNEL_H
 
+#include <quernel/batch.h>
 #include <quernel/bench.h>
 #include <quernel/choices.h>
 #include <quernel/device.h>
