@@ -4,7 +4,7 @@
 set -euo pipefail
 
 needed=(build-essential cmake pkg-config ocl-icd-opencl-dev opencl-headers pocl-opencl-icd
-    libjansson-dev libpcre2-dev libxxhash-dev libclblast-dev "$@")
+    libjansson-dev libpcre2-dev libxxhash-dev libclblast-dev libopenmpi-dev openmpi-bin "$@")
 missing=()
 for package in "${needed[@]}"; do
     dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q 'install ok installed' ||

@@ -31,7 +31,7 @@ typedef struct qn_command {
     int (*run)(const struct qn_command *self, int argc, char **argv);
 } qn_command;
 
-enum { QN_MAX_FLAGS = 96, QN_MAX_OPERANDS = 4 };
+enum { QN_MAX_FLAGS = 112, QN_MAX_OPERANDS = 4 };
 
 typedef struct qn_args {
     const qn_command *command;
@@ -109,8 +109,9 @@ void qn__progress_end(bool last);
 /* A line above the progress line. */
 void qn__note(const char *format, ...) QN_PRINTF(1, 2);
 int qn__term_columns(void);
-/* Hand the library's log lines to standard error. */
+/* Hand the library's log lines to standard error; from now on only errors. */
 void qn__log_start(bool verbose);
+void qn__log_errors(void);
 /* qn_trainer_create and qn_tokenizer_train_bpe call such things; false when the person asked to
  * stop. */
 bool qn__work(void *user, const char *what, int64_t done, int64_t total);
@@ -125,6 +126,17 @@ void qn__signals_catch(void);
 bool qn__stop_asked(void);
 /* Since it was last asked. */
 bool qn__save_asked(void);
+
+/* ---- ranks (ranks.c) ---- */
+
+/* Before anything of OpenCL. Without a launcher: one rank. */
+qn_status qn__ranks_join(double watchdog_seconds);
+/* Does this rank print what all of them would? */
+bool qn__ranks_speaks(void);
+/* qn__say_status, once for all ranks where they agreed on it. */
+int qn__ranks_say(qn_status status);
+/* Last: with what the work ended with, and the exit code to return. */
+int qn__ranks_leave(qn_status status, int code);
 
 /* ---- files (files.c) ---- */
 

@@ -101,6 +101,11 @@ void qn__log_start(bool verbose)
     qn_log_set(print_log, NULL, verbose ? QN_LOG_VERBOSE : QN_LOG_WARN);
 }
 
+void qn__log_errors(void)
+{
+    qn_log_set(print_log, NULL, QN_LOG_ERROR);
+}
+
 bool qn__work(void *user, const char *what, int64_t done, int64_t total)
 {
     (void)user;

@@ -25,6 +25,7 @@ typedef struct run {
     double pages_at, pages_took; /* seconds: when written last, and how long it took */
     bool stale;                  /* they could not be written */
     qn_step_info last;
+    qn_status status; /* what the work ended with */
 } run;
 
 static void show_step(const run *r, const qn_step_info *info)
@@ -95,8 +96,8 @@ static bool on_step(void *user, const qn_step_info *info)
         fflush(stdout); /* who reads a pipe wants each line when it is there */
         qn_free(line);
     }
-    show_step(r, info);
-    refresh_pages(r, info);
+    if (qn__ranks_speaks()) show_step(r, info);
+    if (qn__ranks_speaks()) refresh_pages(r, info);
     return !qn__stop_asked();
 }
 
@@ -118,7 +119,8 @@ static int show_profile(const run *r, qn_trainer *trainer)
 static int finish(run *r, qn_trainer *trainer, qn_status status)
 {
     qn__progress_end(status == QN_OK && !r->quiet);
-    int code = status == QN_OK || status == QN_INTERRUPTED ? QN_EXIT_OK : qn__say_status(status);
+    int code = status == QN_OK || status == QN_INTERRUPTED ? QN_EXIT_OK : qn__ranks_say(status);
+    if (!qn__ranks_speaks()) return status == QN_INTERRUPTED ? QN_EXIT_RETRY : code;
     if (r->last.step > 0 && code == QN_EXIT_OK && r->profile) code = show_profile(r, trainer);
     if (r->last.step > 0 && code == QN_EXIT_OK) {
         code = write_pages(r, !r->quiet);
@@ -191,11 +193,13 @@ static int train_on(run *r, const qn_train_options *options, qn_device *device)
     qn_trainer *trainer = NULL;
     qn_status status =
         qn_trainer_create(options, device, r->quiet ? NULL : qn__work, NULL, &trainer);
-    if (status != QN_OK) return qn__say_status(status);
+    r->status = status;
+    if (status != QN_OK) return qn__ranks_say(status);
     r->trainer = trainer;
     qn__signals_catch();
     say_what_will_be_used(r, device);
     status = qn_trainer_run(trainer, on_step, r);
+    r->status = status;
     int code = finish(r, trainer, status);
     qn_trainer_destroy(&trainer);
     return code;
@@ -225,28 +229,54 @@ static char *base_of(const qn_train_options *options)
     return base;
 }
 
+static double watchdog_of(const qn_train_options *options)
+{
+    char *text = NULL;
+    if (qn_train_options_json(options, &text) != QN_OK) return 0;
+    json_t *keys = qn__take_json(text);
+    double seconds = keys ? qn__get_number(keys, "watchdog") : 0;
+    json_decref(keys);
+    return seconds;
+}
+
+/* A device for each rank, or none for any. */
+static int open_here(run *r, const char *selector, qn_device **device)
+{
+    const qn_device_options options = {.size = sizeof options,
+                                       .selector = selector,
+                                       .profile = r->profile,
+                                       .local_rank = qn_cluster_local_rank(),
+                                       .local_size = qn_cluster_local_size()};
+    if (r->status == QN_OK) r->status = qn_cluster_agree(qn_device_open(&options, device));
+    if (r->status != QN_OK) return qn__ranks_say(r->status);
+    if (qn_cluster_size() > 1 && !r->quiet) qn__note("%s", qn_cluster_text());
+    return QN_GO_ON;
+}
+
 int qn__train_run(const qn_args *args, qn_train_options *options)
 {
     qn_device *device = NULL;
-    int code = QN_GO_ON;
     qn__signals_catch();
-    run r = {.json = qn__arg(args, "json") != NULL,
-             .quiet = qn__arg(args, "quiet") != NULL,
-             .profile = qn__arg(args, "profile") != NULL};
-    r.out = r.json ? stderr : stdout;
     char *folder = key_text(options, "out"), *selector = key_text(options, "device"),
          *base = base_of(options);
+    run r = {.profile = qn__arg(args, "profile") != NULL, .folder = folder, .base = base};
+    int code = !folder || !*folder
+                   ? qn__say_error(QN_EXIT_USAGE,
+                                   "%s: --out is missing: the folder for checkpoints and the model",
+                                   args->command->name)
+                   : QN_GO_ON;
+    if (code == QN_GO_ON) {
+        r.status = qn__ranks_join(watchdog_of(options));
+        r.json = qn__arg(args, "json") != NULL && qn__ranks_speaks();
+        r.quiet = qn__arg(args, "quiet") != NULL || !qn__ranks_speaks();
+        r.out = r.json ? stderr : stdout;
+    }
     const char *device_flag = qn__arg(args, "device");
-    r.folder = folder;
-    r.base = base;
-    if (!folder || !*folder)
-        code = qn__say_error(QN_EXIT_USAGE,
-                             "%s: --out is missing: the folder for checkpoints and the model",
-                             args->command->name);
     if (!device_flag && selector && *selector) device_flag = selector;
-    if (code == QN_GO_ON) code = qn__open_device(device_flag, r.profile, &device);
+    if (code == QN_GO_ON) code = open_here(&r, device_flag, &device);
     if (code == QN_GO_ON) code = train_on(&r, options, device);
     qn_device_close(&device);
+    code = qn__ranks_leave(r.status, code);
     qn_train_options_destroy(&options);
     free(folder);
     free(selector);

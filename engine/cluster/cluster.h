@@ -4,8 +4,11 @@
 
 #include "graph/comm.h"
 
-/* The communicator of this process: one rank, for now; its collectives are complete when they
- * return. */
+#include <quernel/cluster.h>
+
+/* The communicator of the ranks that were joined; one rank where none were. */
 qn_status qn__comm_create(qn_comm **comm);
+/* One rank; its collectives are complete when they return. */
+qn_status qn__comm_one(qn_comm **comm);
 
 #endif

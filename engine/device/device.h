@@ -65,6 +65,21 @@ qn_status qn__transfer_after_compute(qn_device *device) QN_MUST_USE;
 qn_status qn__compute_after(qn_device *device, const qn_transfer *transfer) QN_MUST_USE;
 qn_status qn__compute_after_transfers(qn_device *device) QN_MUST_USE;
 
+/* For another thread than the one that launches, which may only call these: a point in the launches
+ * so far, and memory as it is when they are done. Call qn__marks_prepare before the first. */
+qn_status qn__marks_prepare(qn_device *device) QN_MUST_USE;
+/* Enqueued; sent to the device. */
+qn_status qn__mark(qn_device *device, qn_transfer *mark) QN_MUST_USE;
+/* Waits for the mark. Where memory is unified the buffer's own bytes, until unmapped; launches must
+ * not touch them meanwhile, and those that are enqueued after qn__compute_after_transfers see what
+ * was written. */
+qn_status qn__buffer_map(qn_buffer *buffer, uint64_t offset, uint64_t bytes,
+                         const qn_transfer *mark, void **data) QN_MUST_USE;
+qn_status qn__buffer_unmap(qn_buffer *buffer, void *data) QN_MUST_USE;
+/* The same by copies, for other devices: waits until the bytes are there. */
+qn_status qn__buffer_fetch(qn_buffer *buffer, uint64_t offset, void *to, uint64_t bytes,
+                           const qn_transfer *mark) QN_MUST_USE;
+
 /* ---- programs ---- */
 
 typedef struct qn_kernel qn_kernel;

@@ -86,6 +86,7 @@ static void describe(qn_found *found)
             strstr(caps->name, quirk_rows[i].device))
             caps->quirks |= 1u << quirk_rows[i].quirk;
     caps->software_rasteriser = qn__quirk(caps, QN_QUIRK_RASTERISER);
+    found->pci = qn__pci_address(id);
 }
 
 static qn_status add_platform(cl_platform_id platform, qn_found **found, int *count)
@@ -107,14 +108,21 @@ static qn_status add_platform(cl_platform_id platform, qn_found **found, int *co
 
 /* PoCL's threads may otherwise wake on one core and stay there for a whole launch: half the speed.
  * Pinned when this process has the machine to itself; ranks on one machine would all pin to its
- * first cores. POCL_AFFINITY=0 in the environment keeps them free. */
+ * first cores. POCL_AFFINITY=0 in the environment keeps them free. Where it has only some of the
+ * cores (as a rank, see cluster/cores.h), PoCL is told how many: it starts a thread for each core
+ * that the machine has. */
 static void pin_pocl_threads(void)
 {
     static const char *const launchers[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"};
     cpu_set_t mine;
+    char count[16];
+    if (sched_getaffinity(0, sizeof mine, &mine) != 0) return;
+    if (CPU_COUNT(&mine) < sysconf(_SC_NPROCESSORS_ONLN)) {
+        snprintf(count, sizeof count, "%d", CPU_COUNT(&mine));
+        setenv("POCL_MAX_PTHREAD_COUNT", count, 0);
+    }
     for (size_t i = 0; i < sizeof launchers / sizeof launchers[0]; i++)
         if (getenv(launchers[i])) return;
-    if (sched_getaffinity(0, sizeof mine, &mine) != 0) return;
     if (CPU_COUNT(&mine) == sysconf(_SC_NPROCESSORS_ONLN)) setenv("POCL_AFFINITY", "1", 0);
 }
 
@@ -209,7 +217,7 @@ static int rank_of(const qn_caps *caps)
     return caps->type == QN_GPU ? 2 : caps->type == QN_ACCELERATOR ? 1 : 0;
 }
 
-static bool matches(const qn_found *found, int index, const char *selector)
+bool qn__device_matches(const qn_found *found, int index, const char *selector)
 {
     char *end;
     long number = strtol(selector, &end, 10);
@@ -226,7 +234,7 @@ qn_status qn__select(const qn_found *found, int count, const char *selector, int
     if (!selector || !*selector) selector = getenv("QN_DEVICE");
     bool chosen = selector && *selector;
     for (int i = 0; i < count; i++) {
-        if (chosen && !matches(&found[i], i, selector)) continue;
+        if (chosen && !qn__device_matches(&found[i], i, selector)) continue;
         if (!chosen && rank_of(&found[i].caps) < 0) continue;
         if (best < 0 || (rank_of(&found[i].caps) > rank_of(&found[best].caps) &&
                          !(chosen && isdigit((unsigned char)*selector))))

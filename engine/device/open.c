@@ -45,6 +45,8 @@ qn_status qn_device_open(const qn_device_options *options, qn_device **device)
              "qn_device_options.size is %u, this library's is %zu", options->size, sizeof *options);
     QN_TRY(qn__discover(&found, &count));
     qn_status status = qn__select(found, count, options->selector, &index, why, sizeof why);
+    if (status == QN_OK && options->local_size > 1)
+        status = qn__share_devices(found, count, options, &index);
     if (status == QN_OK) status = qn__probe_all(&found[index].caps, index);
     if (status == QN_OK) {
         qn__peaks_cached(&found[index].caps);

@@ -70,11 +70,19 @@ typedef struct qn_found {
     cl_platform_id platform;
     cl_device_id id;
     qn_caps caps; /* without probes and peaks */
+    uint64_t pci; /* domain, bus, device, function; UINT64_MAX: not known */
 } qn_found;
+uint64_t qn__pci_address(cl_device_id id);
+bool qn__device_matches(const qn_found *found, int index, const char *selector);
 qn_status qn__discover(qn_found **found, int *count) QN_MUST_USE;
 /* Index in found, and why; QN_NO_DEVICE with advice. */
 qn_status qn__select(const qn_found *found, int count, const char *selector, int *index, char *why,
                      size_t why_bytes) QN_MUST_USE;
+
+/* The device of one of several processes on this machine: *index is the one that they would all
+ * choose. QN_NO_DEVICE: there are fewer of its kind than processes. */
+qn_status qn__share_devices(qn_found *found, int count, const qn_device_options *options,
+                            int *index) QN_MUST_USE;
 
 /* Open a found device; probes are not run. */
 qn_status qn__device_open_found(const qn_found *found, bool profile,

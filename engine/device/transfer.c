@@ -150,3 +150,54 @@ void qn__transfer_forget(qn_transfer *transfer)
 {
     forget(transfer);
 }
+
+/* ---- beside the launches ---- */
+
+qn_status qn__marks_prepare(qn_device *device)
+{
+    return open_queue(device);
+}
+
+qn_status qn__mark(qn_device *device, qn_transfer *mark)
+{
+    cl_event event;
+    forget(mark);
+    QN_CL(device, clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &event));
+    mark->event = event;
+    QN_CL(device, clFlush(device->queue));
+    return QN_OK;
+}
+
+qn_status qn__buffer_map(qn_buffer *buffer, uint64_t offset, uint64_t bytes,
+                         const qn_transfer *mark, void **data)
+{
+    qn_device *device = buffer->device;
+    cl_event event = mark->event;
+    cl_int code;
+    QN_TRY(qn__buffer_check(buffer, offset, bytes));
+    *data =
+        clEnqueueMapBuffer(device->transfers, buffer->memory, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE,
+                           offset, bytes, event ? 1 : 0, event ? &event : NULL, NULL, &code);
+    QN_CL(device, code);
+    return QN_OK;
+}
+
+qn_status qn__buffer_unmap(qn_buffer *buffer, void *data)
+{
+    qn_device *device = buffer->device;
+    QN_CL(device, clEnqueueUnmapMemObject(device->transfers, buffer->memory, data, 0, NULL, NULL));
+    QN_CL(device, clFlush(device->transfers));
+    return QN_OK;
+}
+
+qn_status qn__buffer_fetch(qn_buffer *buffer, uint64_t offset, void *to, uint64_t bytes,
+                           const qn_transfer *mark)
+{
+    qn_device *device = buffer->device;
+    cl_event event = mark->event;
+    QN_TRY(qn__buffer_check(buffer, offset, bytes));
+    if (bytes == 0) return QN_OK;
+    QN_CL(device, clEnqueueReadBuffer(device->transfers, buffer->memory, CL_TRUE, offset, bytes, to,
+                                      event ? 1 : 0, event ? &event : NULL, NULL));
+    return QN_OK;
+}

@@ -11,20 +11,39 @@ typedef struct qn_comm qn_comm;
 
 typedef enum qn_comm_op { QN_COMM_SUM, QN_COMM_MAX, QN_COMM_MIN } qn_comm_op;
 
+/* A sum of `count` floats over the leaves of base/sum_tree.h, which lie on all ranks: the same bits
+ * however they are spread. Each rank has the sums of the largest nodes that its leaves make up. */
+typedef struct qn_comm_sum {
+    uint64_t count;
+    const int64_t *first; /* [size + 1]: rank r has leaves [first[r], first[r + 1]), at least one */
+    /* By the thread that communicates, in order: wait until this rank's sums are there and say
+     * where they are, those of earlier leaves first. The result comes into roots[0]; the others
+     * are used up. Then they are let go. */
+    qn_status (*open)(void *user, float **roots);
+    qn_status (*close)(void *user);
+    void *user;
+} qn_comm_sum;
+
 struct qn_comm {
     int rank, size;
     /* Start a reduction of `count` floats, result everywhere; *ticket is waited for. Collective. */
     qn_status (*all_reduce)(qn_comm *comm, qn_comm_op op, float *data, uint64_t count, int *ticket);
-    /* Every rank's `count` floats, by rank. Collective. */
-    qn_status (*all_gather)(qn_comm *comm, const float *mine, uint64_t count, float *all,
+    /* The same over leaves; *sum is copied, what it points to must stay. Collective. */
+    qn_status (*sum_leaves)(qn_comm *comm, const qn_comm_sum *sum, int *ticket);
+    /* Every rank's `bytes` bytes, by rank. Collective. */
+    qn_status (*all_gather)(qn_comm *comm, const void *mine, uint64_t bytes, void *all,
                             int *ticket);
     qn_status (*broadcast)(qn_comm *comm, void *data, uint64_t bytes, int root, int *ticket);
     /* Let started operations advance; not collective. */
     qn_status (*progress)(qn_comm *comm);
     /* Until bytes [from, to) of the result may be read; not collective. */
     qn_status (*wait)(qn_comm *comm, int ticket, uint64_t from, uint64_t to);
-    /* The worst status of all ranks, once a step: one rank's failure stops all. Collective. */
+    /* The worst status of all ranks, once a step: one rank's failure stops all. Its message says
+     * which rank. Collective. */
     qn_status (*agree)(qn_comm *comm, qn_status mine);
+    /* This rank failed where the others go on, and can take part in nothing any more: its calls
+     * fail from now on, so that it hangs nowhere; the launcher ends the others. Not collective. */
+    void (*give_up)(qn_comm *comm);
     void (*destroy)(qn_comm **comm);
 };
 

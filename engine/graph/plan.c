@@ -384,6 +384,12 @@ static qn_status run_step(qn_plan *plan, qn_step *step)
     return launch(&step->exec, &step->call);
 }
 
+void qn__plan_watch(qn_plan *plan, qn_status (*after_step)(void *user, int step), void *user)
+{
+    plan->after_step = after_step;
+    plan->after_user = user;
+}
+
 qn_status qn_plan_run(qn_plan *plan, qn_plan_part part, int64_t rows, int slot)
 {
     if (!plan->prepared) QN_TRY(qn_plan_prepare(plan));
@@ -409,6 +415,7 @@ qn_status qn_plan_run(qn_plan *plan, qn_plan_part part, int64_t rows, int slot)
         step->runs++;
         qn__node_each(&step->node, mark_written, plan);
         qn__node_each(&step->node, mark_fresh, plan);
+        if (plan->after_step) QN_TRY(plan->after_step(plan->after_user, i));
     }
     if (plan->transfers) QN_TRY(qn__compute_after_transfers(plan->store->device));
     return qn__device_flush(plan->store->device);

@@ -53,7 +53,9 @@ struct qn_plan {
     uint64_t staging_bytes;
     bool transfers; /* has fetches or sends */
     int tag_base;   /* profile: tags of this plan's steps start here */
-    char *variant;  /* forced; NULL */
+    qn_status (*after_step)(void *user, int step); /* see qn__plan_watch; NULL */
+    void *after_user;
+    char *variant; /* forced; NULL */
     qn_tune_mode tune;
     double tune_seconds; /* that tune "on" may take */
 };
@@ -67,6 +69,8 @@ void qn__plan_link_transfers(qn_plan *plan);
 /* Enqueue a fetch or send; let the compute queue wait for what a launch reads. */
 qn_status qn__step_transfer(qn_plan *plan, qn_step *step) QN_MUST_USE;
 qn_status qn__step_wait(qn_plan *plan, const qn_step *step) QN_MUST_USE;
+/* While it runs, be called after each step's launches are enqueued; NULL: no more. */
+void qn__plan_watch(qn_plan *plan, qn_status (*after_step)(void *user, int step), void *user);
 /* Whose collectives the plan uses; before it runs. A plan without collectives needs none. */
 void qn__plan_set_comm(qn_plan *plan, qn_comm *comm);
 qn_status qn__plan_place(qn_plan *plan) QN_MUST_USE;

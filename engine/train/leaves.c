@@ -1,7 +1,9 @@
 #include "train/leaves.h"
 
 #include "base/check.h"
+#include "base/sum_tree.h"
 #include "graph/graph.h"
+#include "train/reduce.h"
 
 /* What leaf l does: `older` sums lie in copies 0.. before it, `merges` of them are added to it, the
  * first `joined` by its own products. */
@@ -20,11 +22,12 @@ static bool products_join(const qn_training *t)
     return qn__product_joins(&call);
 }
 
+/* leaf: among this rank's. */
 static turn turn_of(const qn_training *t, bool joins, int64_t leaf)
 {
-    turn of = {.older = __builtin_popcountll((unsigned long long)leaf)};
-    of.merges = __builtin_ctzll(~(unsigned long long)leaf);
-    if (leaf == t->leaves - 1) of.merges = of.older;
+    int64_t from = t->first_leaf;
+    turn of = {.older = qn__tree_cover(t->all_leaves, from, from + leaf, NULL)};
+    of.merges = of.older + 1 - qn__tree_cover(t->all_leaves, from, from + leaf + 1, NULL);
     if (joins) of.joined = of.merges < QN_JOINS ? of.merges : QN_JOINS;
     return of;
 }
@@ -52,6 +55,13 @@ qn_status qn__leaves_declare(qn_training *t)
     return qn__store_set_copies(t->store, QN_GRAD_VECTORS, vectors);
 }
 
+/* The last leaf's gradients are on their way to the other ranks while it runs. */
+static qn_status run_leaf(qn_training *t, int64_t leaf, qn_plan *plan, bool whole)
+{
+    if (!t->reduce || leaf < t->leaves - 1) return qn_plan_run(plan, QN_ALL, 0, 0);
+    return qn__reduce_leaf(t->reduce, plan, whole);
+}
+
 static qn_status run_tree(qn_training *t)
 {
     qn_store *store = t->store;
@@ -62,7 +72,7 @@ static qn_status run_tree(qn_training *t)
         QN_TRY(qn__store_select(store, QN_GRAD, now.older - now.joined));
         QN_TRY(qn__store_select(store, QN_GRAD_VECTORS, now.older));
         qn_plan *plan = now.joined ? t->more_plan[now.joined - 1] : t->step_plan;
-        QN_TRY(qn_plan_run(plan, QN_ALL, 0, 0));
+        QN_TRY(run_leaf(t, leaf, plan, now.merges == now.joined));
         for (int i = 0; i < now.merges; i++) {
             int into = now.older - 1 - i;
             QN_TRY(qn__store_merge(store, QN_GRAD_VECTORS, into, into + 1));
@@ -77,14 +87,15 @@ static qn_status run_chain(qn_training *t)
 {
     for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
         QN_TRY(qn__store_select(t->store, "leaf", (int)leaf));
-        QN_TRY(qn_plan_run(leaf > 0 ? t->more_plan[0] : t->step_plan, QN_ALL, 0, 0));
+        QN_TRY(run_leaf(t, leaf, leaf > 0 ? t->more_plan[0] : t->step_plan, true));
     }
     return QN_OK;
 }
 
 qn_status qn__leaves_run(qn_training *t)
 {
-    return t->chain ? run_chain(t) : run_tree(t);
+    QN_TRY(t->chain ? run_chain(t) : run_tree(t));
+    return t->reduce ? qn__reduce_finish(t->reduce) : QN_OK;
 }
 
 qn_status qn__leaves_alone(qn_training *t)

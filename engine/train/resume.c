@@ -252,6 +252,19 @@ static qn_status load(qn_trainer *t, const qn_checkpoint *checkpoint)
     return begun ? read_payload(t, checkpoint, true) : QN_OK;
 }
 
+qn_status qn__trainer_saved_micro(const qn_train_options *options, int64_t *micro)
+{
+    qn_checkpoint *checkpoint;
+    *micro = 0;
+    QN_TRY(qn__checkpoint_open_newest(options->out, false, &checkpoint));
+    if (!checkpoint) return QN_OK;
+    qn_status status =
+        qn__json_i64(qn__checkpoint_state(checkpoint), qn__checkpoint_folder(checkpoint),
+                     "micro_batch", false, 1, 1 << 20, micro);
+    qn__checkpoint_close(&checkpoint);
+    return status;
+}
+
 qn_status qn__trainer_resume(qn_trainer *t)
 {
     qn_checkpoint *checkpoint;

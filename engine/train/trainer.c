@@ -6,136 +6,12 @@
 #include "base/log.h"
 #include "device/tuning.h"
 #include "model/weights.h"
-#include "train/head.h"
 #include "train/metrics.h"
-#include "train/offload.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- how much at once ---- */
-
-/* Of device memory, what a plan may take when it chooses for itself. */
-static const double auto_share = 0.8;
-
-static qn_status find_recompute(const char *name, qn_recompute *mode)
-{
-    static const char *const names[] = {
-        [QN_KEEP_ALL] = "none", [QN_RECOMPUTE_CHEAP] = "cheap", [QN_RECOMPUTE_BLOCK] = "block"};
-    for (int i = 0; i < 3; i++) {
-        *mode = (qn_recompute)i;
-        if (strcmp(name, names[i]) == 0) return QN_OK;
-    }
-    return qn__fail(QN_BAD_ARGUMENT, "recompute: \"%s\" is not none, cheap or block", name);
-}
-
-static qn_status try_micro(const qn_train_options *o, const qn_model_config *config,
-                           qn_device *device, const qn_caps *caps, int64_t micro, double share,
-                           qn_training **training)
-{
-    qn_training_options options = {.batch = o->batch,
-                                   .micro = micro,
-                                   .dropout = (float)o->dropout,
-                                   .tune = o->tune,
-                                   .tune_seconds = o->tune_seconds,
-                                   .writes = o->sample_tokens > 0};
-    qn_sampling how;
-    qn_lora lora;
-    QN_TRY(qn__start_lora(o, config, &lora));
-    options.lora = &lora;
-    options.length = o->context;
-    QN_TRY(qn__data_sampling(o, &how));
-    options.packed = how.documents;
-    QN_TRY(qn__offload_parse(o->offload, &options.offload));
-    QN_TRY(find_recompute(o->recompute, &options.recompute));
-    QN_TRY(qn__head_parse(o->head_chunk, &options.head_chunk));
-    QN_TRY(qn__precision(o->precision, &options.type));
-    options.chain = strcmp(o->sum_order, "chain") == 0;
-    QN_CHECK(options.chain || strcmp(o->sum_order, "tree") == 0,
-             "sum_order: \"%s\" is not tree or chain", o->sum_order);
-    QN_TRY(qn__moments(o->moments, &options.moments));
-    QN_TRY(qn__master(o->master, options.type, lora.rank > 0, &options.no_master));
-    QN_TRY(qn__training_create(device, caps, config, &options, training));
-    uint64_t need = qn__training_bytes(*training);
-    if ((double)need <= share * (double)caps->global_bytes) return QN_OK;
-    qn__training_destroy(training);
-    return qn__fail(QN_OUT_OF_DEVICE_MEMORY,
-                    "training with a micro-batch of %lld needs %.1f MB; %s has %.1f MB",
-                    (long long)micro, (double)need / 1e6, caps->name,
-                    (double)caps->global_bytes / 1e6);
-}
-
-/* The largest divisor of the batch, not above `most`, whose plan fits; 0: none does. */
-static int64_t largest_fit(const qn_train_options *o, const qn_model_config *config,
-                           const qn_caps *caps, int64_t most, double share)
-{
-    for (int64_t micro = most; micro >= 1; micro--) {
-        qn_training *training;
-        if (o->batch % micro != 0) continue;
-        if (try_micro(o, config, NULL, caps, micro, share, &training) == QN_OK) {
-            qn__training_destroy(&training);
-            return micro;
-        }
-    }
-    return 0;
-}
-
-qn_status qn__trainer_fit(const qn_train_options *o, const qn_model_config *config,
-                          qn_device *device, const qn_caps *caps, qn_training **training)
-{
-    char *end;
-    bool automatic = strcmp(o->micro_batch, "auto") == 0;
-    int64_t micro = automatic ? o->batch : strtoll(o->micro_batch, &end, 10);
-    if (!automatic)
-        QN_CHECK(*o->micro_batch && *end == 0 && micro >= 1 && micro <= o->batch &&
-                     o->batch % micro == 0,
-                 "micro_batch: \"%s\" is not auto or a divisor of the batch %lld", o->micro_batch,
-                 (long long)o->batch);
-    qn_status status =
-        try_micro(o, config, device, caps, micro, automatic ? auto_share : 1.0, training);
-    if (status != QN_OUT_OF_DEVICE_MEMORY) return status;
-    int64_t fits = largest_fit(o, config, caps, micro, automatic ? auto_share : 1.0);
-    if (automatic && fits == 0) fits = largest_fit(o, config, caps, micro, 1.0);
-    if (automatic && fits > 0) return try_micro(o, config, device, caps, fits, 1.0, training);
-    status =
-        try_micro(o, config, device, caps, micro, 1.0, training); /* its message again, whole */
-    if (status == QN_OK) return QN_OK;
-    char message[1024];
-    snprintf(message, sizeof message, "%s", qn_last_error());
-    if (fits > 0)
-        return qn__fail(status, "%s. The largest that fits is --micro-batch %lld", message,
-                        (long long)fits);
-    return qn__fail(status, "%s. No micro-batch fits: use a smaller model or --context", message);
-}
-
-static qn_status try_options(const qn_train_options *o, qn_device *device, const qn_caps *caps,
-                             qn_status (*fn)(void *user, qn_training *training), void *user)
-{
-    qn_start start = {0};
-    qn_data data;
-    qn_training *training = NULL;
-    QN_TRY(qn__data_open(o, NULL, NULL, &data));
-    qn_status status = qn__start_open(o, data.tokenizer, &start);
-    if (status == QN_OK) status = qn__trainer_fit(o, &start.config, device, caps, &training);
-    if (status == QN_OK) status = fn(user, training);
-    qn__training_destroy(&training);
-    qn__start_close(&start);
-    qn__data_close(&data);
-    return status;
-}
-
-qn_status qn__trainer_try(const qn_train_options *options, qn_device *device, const qn_caps *caps,
-                          qn_status (*fn)(void *user, qn_training *training), void *user)
-{
-    qn_train_options *own = NULL;
-    QN_TRY(qn__train_options_copy(options, &own));
-    qn_status status = qn__start_tokenizer(own);
-    if (status == QN_OK) status = try_options(own, device, caps, fn, user);
-    qn_train_options_destroy(&own);
-    return status;
-}
 
 /* ---- making a trainer ---- */
 
@@ -149,6 +25,7 @@ static qn_status know_peaks(qn_device *device, qn_work_fn progress, void *user)
     return qn_device_measure(device, &peaks);
 }
 
+/* All that is this rank's own affair, until it knows what it would train. */
 static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
 {
     const qn_train_options *o = t->options;
@@ -156,9 +33,12 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     QN_TRY(qn__start_tokenizer(t->options));
     QN_TRY(know_peaks(t->device, progress, user));
     QN_TRY(qn__data_open(o, progress, user, &t->data));
-    QN_TRY(qn__start_open(o, t->data.tokenizer, &t->start));
-    QN_TRY(
-        qn__trainer_fit(o, &t->start.config, t->device, qn__device_caps(t->device), &t->training));
+    return qn__start_open(o, t->data.tokenizer, &t->start);
+}
+
+static qn_status prepare(qn_trainer *t, qn_work_fn progress, void *user)
+{
+    const qn_train_options *o = t->options;
     t->loss_scale = qn__loss_scale_start(t->training->type, o->loss_scale);
     size_t rows = (size_t)t->training->rows;
     t->ids = malloc((rows * 3 + 1) * sizeof *t->ids);
@@ -174,17 +54,35 @@ static qn_status set_up(qn_trainer *t, qn_work_fn progress, void *user)
     QN_TRY(qn__start_weights(&t->start, o, t->training->store));
     qn__start_close(&t->start);
     if (!*o->out) return QN_OK;
+    t->tokenizer_path = qn__path_join(o->out, "tokenizer.json");
+    if (t->comm->rank != 0) return QN_OK;
     QN_TRY(qn__make_folders(o->out));
     qn__folder_sweep(o->out);
-    t->tokenizer_path = qn__path_join(o->out, "tokenizer.json");
-    if (o->resume) QN_TRY(qn__trainer_resume(t));
-    return qn__skips_cut(o->out, t->step);
+    return QN_OK;
+}
+
+/* All ranks must go on from the same step. Collective. */
+static qn_status resume(qn_trainer *t)
+{
+    const qn_train_options *o = t->options;
+    if (!*o->out) return QN_OK;
+    qn_status status = o->resume ? qn__trainer_resume(t) : QN_OK;
+    int64_t of_first = t->step;
+    QN_TRY(t->comm->agree(t->comm, status));
+    QN_TRY(qn__broadcast(t->comm, &of_first, sizeof of_first));
+    if (of_first != t->step)
+        status = qn__fail(QN_BAD_ARGUMENT,
+                          "%s holds step %lld here, and step %lld on rank 0: it must be on a file "
+                          "system that all machines share",
+                          o->out, (long long)t->step, (long long)of_first);
+    else if (t->comm->rank == 0) status = qn__skips_cut(o->out, t->step);
+    return t->comm->agree(t->comm, status);
 }
 
 /* What a person needs to repeat the run, and the tokenizer, before the first step. */
 static qn_status write_start(const qn_trainer *t)
 {
-    if (!*t->options->out) return QN_OK;
+    if (!*t->options->out || t->comm->rank != 0) return QN_OK;
     char *path = qn__path_join(t->options->out, "train.json");
     json_t *json = qn__train_options_to_json(t->options);
     qn_status status =
@@ -193,6 +91,19 @@ static qn_status write_start(const qn_trainer *t)
     free(path);
     if (status == QN_OK) status = qn_tokenizer_save(t->data.tokenizer, t->options->out);
     return status == QN_OK ? qn__start_copy_tokenizer(t->options) : status;
+}
+
+/* Where all ranks must be through before one goes on, they agree. Collective. */
+static qn_status create(qn_trainer *t, qn_work_fn progress, void *user)
+{
+    QN_TRY(qn__comm_create(&t->comm));
+    qn_status status = qn__trainer_limits(t);
+    if (status == QN_OK) status = set_up(t, progress, user);
+    QN_TRY(t->comm->agree(t->comm, status));
+    QN_TRY(qn__trainer_fit_together(t));
+    QN_TRY(t->comm->agree(t->comm, prepare(t, progress, user)));
+    QN_TRY(resume(t));
+    return t->comm->agree(t->comm, write_start(t));
 }
 
 qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, qn_work_fn progress,
@@ -204,9 +115,7 @@ qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, 
     t->device = device;
     t->best_val = t->val_loss = NAN;
     qn_status status = qn__train_options_copy(options, &t->options);
-    if (status == QN_OK) status = qn__comm_create(&t->comm);
-    if (status == QN_OK) status = set_up(t, progress, user);
-    if (status == QN_OK) status = write_start(t);
+    if (status == QN_OK) status = create(t, progress, user);
     if (status != QN_OK) qn_trainer_destroy(&t);
     *trainer = t;
     return status;
@@ -239,11 +148,11 @@ const char *qn_trainer_tokenizer_path(const qn_trainer *trainer)
 static qn_status load_leaf(qn_trainer *t, int64_t leaf)
 {
     int64_t context = t->options->context, micro = t->training->micro;
+    int64_t first = (t->training->first_leaf + leaf) * micro;
     for (int64_t s = 0; s < micro; s++) {
         int64_t at = s * context;
-        QN_TRY(qn__samples_of_step(&t->data.train.samples, t->step, t->options->batch,
-                                   leaf * micro + s, t->ids + at, t->targets + at,
-                                   t->positions + at));
+        QN_TRY(qn__samples_of_step(&t->data.train.samples, t->step, t->options->batch, first + s,
+                                   t->ids + at, t->targets + at, t->positions + at));
     }
     qn__training_set_leaf(t->training, leaf, t->ids, t->targets);
     qn__training_set_positions(t->training, leaf, t->positions);
@@ -286,9 +195,9 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
                        .loss_scale = t->training->type == QN_F16 ? t->training->loss_scale : NAN};
     const qn_training *training = t->training;
     double peak = qn__run_peak_gflops(caps, training->type) * 1e9;
-    if (peak > 0) {
+    if (peak > 0) { /* of this device; of all, taken to be like it */
         info->percent_of_peak = 100 * flops / took / peak;
-        info->mfu = tokens / took / peak *
+        info->mfu = tokens / took / peak / training->ranks *
                     qn__run_flops_per_token(&training->config, &training->lora, training->length);
     }
     info->seconds_left = t->step_seconds * (double)(t->options->steps - t->step);
@@ -296,13 +205,12 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
 }
 
 /* May this step's update be made? Every rank sees the same loss and norm, and comes to the same
- * answer; should one differ after all, nobody makes it. */
+ * answer. */
 static qn_status judge(qn_trainer *t, double loss, double norm, bool *good)
 {
     const qn_train_options *o = t->options;
     const qn_skip_limits limits = {o->skip_loss_z, o->skip_grad_z, o->max_skips};
     double z[2];
-    int ticket;
     qn_status mine = QN_OK;
     bool overflow = isfinite(loss) && !isfinite(norm) && qn__loss_scale_can_fall(&t->loss_scale);
     z[0] = z[1] = NAN;
@@ -310,31 +218,37 @@ static qn_status judge(qn_trainer *t, double loss, double norm, bool *good)
         snprintf(t->skips.why, sizeof t->skips.why, "overflow in f16; the loss scale was %g",
                  t->loss_scale.scale);
     else mine = qn__skips_judge(&t->skips, &limits, loss, norm, z);
-    if (mine != QN_OK) mine = qn__wrap(mine, "step %lld: ", (long long)t->step + 1);
-    QN_TRY(t->comm->agree(t->comm, mine));
-    float bad = t->skips.why[0] != 0;
-    QN_TRY(t->comm->all_reduce(t->comm, QN_COMM_MAX, &bad, 1, &ticket));
-    QN_TRY(t->comm->wait(t->comm, ticket, 0, sizeof bad));
-    if (bad > 0 && !t->skips.why[0])
-        snprintf(t->skips.why, sizeof t->skips.why, "another rank skips it");
-    *good = bad <= 0;
-    qn__loss_scale_update(&t->loss_scale, !isfinite(norm)); /* a norm is the same everywhere */
+    if (mine != QN_OK) return qn__wrap(mine, "step %lld: ", (long long)t->step + 1);
+    *good = !t->skips.why[0];
+    qn__loss_scale_update(&t->loss_scale, !isfinite(norm));
     if (!*good && *o->out && t->comm->rank == 0)
         qn__skips_record(&t->skips, o->out, t->step + 1, loss, norm, z);
     return QN_OK;
+}
+
+/* Forward, backward, and what all ranks make of it. Collective; a rank that fails amid the
+ * collectives of a step can only leave. */
+static qn_status compute(qn_trainer *t, double *loss, double *norm, bool *good)
+{
+    qn_status mine = QN_OK;
+    for (int64_t leaf = 0; leaf < t->training->leaves && mine == QN_OK; leaf++)
+        mine = load_leaf(t, leaf);
+    if (t->training->ranks > 1) QN_TRY(t->comm->agree(t->comm, mine));
+    t->training->loss_scale = t->loss_scale.scale;
+    if (mine == QN_OK) {
+        mine = qn__training_step(t->training, (uint64_t)t->options->seed, t->step, loss, norm);
+        if (mine != QN_OK) t->comm->give_up(t->comm);
+    }
+    if (mine == QN_OK) mine = judge(t, *loss, *norm, good);
+    return t->comm->agree(t->comm, mine); /* once a step: one rank's failure stops all */
 }
 
 /* info has all members. */
 static qn_status take_step(qn_trainer *t, qn_step_info *info)
 {
     double start = qn__seconds(), loss = 0, norm = 0;
-    bool good;
-    for (int64_t leaf = 0; leaf < t->training->leaves; leaf++) QN_TRY(load_leaf(t, leaf));
-    t->training->loss_scale = t->loss_scale.scale;
-    qn_status mine =
-        qn__training_step(t->training, (uint64_t)t->options->seed, t->step, &loss, &norm);
-    QN_TRY(t->comm->agree(t->comm, mine)); /* once a step: one rank's failure stops all */
-    QN_TRY(judge(t, loss, norm, &good));
+    bool good = false;
+    QN_TRY(compute(t, &loss, &norm, &good));
     qn_hyper hyper = hyper_of(t, norm);
     if (good) {
         QN_TRY(qn__training_update(t->training, &hyper));
@@ -374,28 +288,59 @@ static qn_status load_samples(qn_trainer *t, uint64_t first)
     return QN_OK;
 }
 
+/* The losses of a micro-batch of samples, and how many tokens they are of. */
+typedef struct part_loss {
+    double nll;
+    int64_t count;
+} part_loss;
+
+/* Ranks take micro-batches in turn; their losses are added in the order of the samples. */
 qn_status qn_trainer_validate(qn_trainer *t, double *loss)
 {
-    double nll = 0;
-    int64_t count = 0;
+    part_loss all = {0}, *parts = malloc((size_t)t->comm->size * sizeof *parts);
+    uint64_t micro = (uint64_t)t->training->micro, samples = t->data.val.samples.count;
+    uint64_t round = micro * (uint64_t)t->comm->size;
+    qn_status mine = parts ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
     *loss = NAN;
-    for (uint64_t first = 0; first < t->data.val.samples.count;
-         first += (uint64_t)t->training->micro) {
-        QN_TRY(load_samples(t, first));
-        QN_TRY(qn__training_eval(t->training, t->ids, t->targets, &nll, &count));
+    for (uint64_t first = 0; first < samples && parts; first += round) {
+        uint64_t own = first + micro * (uint64_t)t->comm->rank;
+        part_loss part = {0};
+        if (own < samples && mine == QN_OK) mine = load_samples(t, own);
+        if (own < samples && mine == QN_OK)
+            mine = qn__training_eval(t->training, t->ids, t->targets, &part.nll, &part.count);
+        qn_status status = qn__all_gather(t->comm, &part, sizeof part, parts);
+        if (status != QN_OK) mine = status;
+        if (status != QN_OK) break;
+        for (int r = 0; r < t->comm->size; r++) {
+            all.nll += parts[r].nll;
+            all.count += parts[r].count;
+        }
     }
-    if (count > 0) *loss = nll / (double)count;
-    return QN_OK;
+    free(parts);
+    if (mine == QN_OK && all.count > 0) *loss = all.nll / (double)all.count;
+    return mine;
 }
 
 /* ---- a run ---- */
 
+/* Every rank has the same weights: the first writes. Collective. */
+static qn_status save(qn_trainer *t, bool model)
+{
+    qn_status status = QN_OK;
+    if (t->comm->rank == 0) {
+        qn__record_sync(t->record);
+        status = qn__trainer_checkpoint(t);
+        if (status == QN_OK && model) status = qn__trainer_save_model(t);
+    }
+    return t->comm->agree(t->comm, status);
+}
+
 qn_status qn_trainer_save(qn_trainer *t)
 {
     QN_CHECK(*t->options->out, "nowhere to save: give --out DIR");
-    qn__record_sync(t->record);
-    QN_TRY(qn__trainer_checkpoint(t));
-    return qn__trainer_save_model(t);
+    if (!t->reporting || t->comm->size == 1) return save(t, true);
+    t->save_asked = true; /* some ranks may not have been asked: after they agreed */
+    return QN_OK;
 }
 
 static bool due(int64_t step, int64_t every)
@@ -408,19 +353,51 @@ static qn_status after_step(qn_trainer *t, qn_step_info *info)
     const qn_train_options *o = t->options;
     bool last = t->step >= o->steps, best = false;
     if (due(t->step, o->eval_every) || last) {
-        QN_TRY(qn_trainer_validate(t, &info->val_loss));
+        qn_status status = qn_trainer_validate(t, &info->val_loss);
         t->val_loss = info->val_loss;
         best = t->val_loss < t->best_val || (isnan(t->best_val) && isfinite(t->val_loss));
         if (best) t->best_val = t->val_loss;
-        if (t->comm->rank == 0)
-            QN_TRY(qn__sample_text_make(t->sample_text, t->training->writer, &info->sample));
+        if (t->comm->rank == 0 && status == QN_OK)
+            status = qn__sample_text_make(t->sample_text, t->training->writer, &info->sample);
+        QN_TRY(t->comm->agree(t->comm, status));
     }
     qn__record_step(t->record, info); /* first: a checkpoint is of steps that were recorded */
     if (*o->out && !last && (due(t->step, o->save_every) || (best && o->keep_best))) {
-        qn__record_sync(t->record);
-        QN_TRY(qn__trainer_checkpoint(t));
+        QN_TRY(save(t, false));
         info->saved = true;
     }
+    return QN_OK;
+}
+
+/* A file OUT/STOP asks a run to save and stop: signals do not always reach the ranks of a launcher.
+ * Whoever asked for it once will not find it again. */
+static bool stop_file(const qn_trainer *t)
+{
+    if (t->comm->size == 1 || t->comm->rank != 0 || !*t->options->out) return false;
+    char *path = qn__path_join(t->options->out, "STOP");
+    bool there = path && remove(path) == 0;
+    free(path);
+    return there;
+}
+
+/* The caller sees the step; all ranks agree on what their callers ask for. Collective. */
+static qn_status report(qn_trainer *t, qn_step_fn fn, void *user, const qn_step_info *info,
+                        bool *stopped)
+{
+    bool more = t->step < t->options->steps;
+    t->reporting = true;
+    *stopped = fn && !fn(user, info);
+    t->reporting = false;
+    if (t->comm->size > 1) {
+        float asked[2] = {*stopped || stop_file(t), t->save_asked};
+        int ticket;
+        QN_TRY(t->comm->all_reduce(t->comm, QN_COMM_MAX, asked, 2, &ticket));
+        QN_TRY(t->comm->wait(t->comm, ticket, 0, sizeof asked));
+        *stopped = asked[0] > 0;
+        t->save_asked = false;
+        if (asked[1] > 0 && !*stopped && more) QN_TRY(save(t, true));
+    }
+    *stopped = *stopped && more;
     return QN_OK;
 }
 
@@ -446,7 +423,7 @@ qn_status qn_trainer_run(qn_trainer *t, qn_step_fn fn, void *user)
         if (status == QN_NON_FINITE && *o->out) return keep_what_was_reached(t, status);
         QN_TRY(status);
         QN_TRY(after_step(t, &info));
-        stopped = fn && !fn(user, &info) && t->step < o->steps;
+        QN_TRY(report(t, fn, user, &info, &stopped));
     }
     if (*o->out) QN_TRY(qn_trainer_save(t));
     if (!stopped) return QN_OK;

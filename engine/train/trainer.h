@@ -14,7 +14,9 @@
 struct qn_trainer {
     qn_train_options *options;
     qn_device *device;
-    qn_comm *comm; /* the other ranks: one process, for now */
+    qn_comm *comm;              /* the other ranks, or this one alone */
+    qn_caps caps;               /* of the device, as far as every rank's goes */
+    bool reporting, save_asked; /* in the caller's callback; it asked to save */
     qn_data data;
     qn_start start;
     qn_training *training;
@@ -31,10 +33,16 @@ struct qn_trainer {
     qn_record *record;           /* of the run; NULL: none */
 };
 
-/* Micro-batch of the options, or the largest that fits `caps`; plans are made on the way. */
-qn_status qn__trainer_fit(const qn_train_options *options, const qn_model_config *config,
-                          qn_device *device, const qn_caps *caps,
-                          qn_training **training) QN_MUST_USE;
+/* What this device may do on every rank. Collective. */
+qn_status qn__trainer_limits(qn_trainer *trainer) QN_MUST_USE;
+/* Make the training with the micro-batch of the options, or the largest that fits every rank; plans
+ * are made on the way. Collective. */
+qn_status qn__trainer_fit_together(qn_trainer *trainer) QN_MUST_USE;
+/* comm->all_gather, and comm->broadcast from rank 0, waited for. Collective. */
+qn_status qn__all_gather(qn_comm *comm, const void *mine, uint64_t bytes, void *all) QN_MUST_USE;
+qn_status qn__broadcast(qn_comm *comm, void *data, uint64_t bytes) QN_MUST_USE;
+/* The micro-batch of the newest checkpoint in options->out; 0: there is none. */
+qn_status qn__trainer_saved_micro(const qn_train_options *options, int64_t *micro) QN_MUST_USE;
 /* Write the model into options->out, or its adapter, or with `merge` both. */
 qn_status qn__trainer_save_model(qn_trainer *trainer) QN_MUST_USE;
 /* What these options would train, planned for `caps` (device NULL: only to look at), given to fn

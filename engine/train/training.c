@@ -5,6 +5,7 @@
 #include "train/head.h"
 #include "train/leaves.h"
 #include "train/offload.h"
+#include "train/reduce.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -241,6 +242,13 @@ static qn_status build_writer(qn_training *t, bool wanted)
 /* Of a row of a packed leaf on the host: its position, its range, its range in the window. */
 enum { SPAN = 9 };
 
+/* A rank's share of what is joined each step: its norm, and the losses of at most so many leaves.
+ */
+static size_t share_doubles(const qn_training *t)
+{
+    return 1 + (size_t)((t->all_leaves + t->ranks - 1) / t->ranks);
+}
+
 static qn_status host_memory(qn_training *t)
 {
     size_t rows = (size_t)t->rows, leaves = (size_t)t->leaves;
@@ -253,7 +261,27 @@ static qn_status host_memory(qn_training *t)
             return qn__fail(QN_OS_ERROR, "out of memory");
     }
     t->losses = malloc((rows + 1) * sizeof *t->losses);
-    return t->losses ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+    t->shares = malloc((size_t)(t->ranks + 1) * (share_doubles(t) + 1) * sizeof *t->shares);
+    return t->losses && t->shares ? QN_OK : qn__fail(QN_OS_ERROR, "out of memory");
+}
+
+/* Leaves in contiguous runs, as even as can be. */
+static int64_t first_leaf(const qn_training *t, int rank)
+{
+    return t->all_leaves / t->ranks * rank + t->all_leaves % t->ranks * rank / t->ranks;
+}
+
+static qn_status share_leaves(qn_training *t)
+{
+    QN_CHECK(t->all_leaves >= t->ranks,
+             "%d ranks, and a batch of %lld sequences makes %lld micro-batches of %lld: give at "
+             "most --micro-batch %lld, or a larger --batch",
+             t->ranks, (long long)t->batch, (long long)t->all_leaves, (long long)t->micro,
+             (long long)(t->batch >= t->ranks ? t->batch / t->ranks : 1));
+    t->first = malloc((size_t)(t->ranks + 1) * sizeof *t->first);
+    if (!t->first) return qn__fail(QN_OS_ERROR, "out of memory");
+    for (int r = 0; r <= t->ranks; r++) t->first[r] = t->chain ? r : first_leaf(t, r);
+    return QN_OK;
 }
 
 qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_model_config *config,
@@ -272,7 +300,12 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->config = *config;
     t->batch = options->batch;
     t->micro = options->micro;
-    t->leaves = t->batch / t->micro;
+    t->rank = options->rank;
+    t->ranks = options->ranks > 0 ? options->ranks : 1;
+    t->comm = t->ranks > 1 ? options->comm : NULL;
+    t->all_leaves = t->batch / t->micro;
+    t->first_leaf = first_leaf(t, t->rank);
+    t->leaves = first_leaf(t, t->rank + 1) - t->first_leaf;
     t->length = options->length > 0 ? options->length : config->context;
     t->rows = t->micro * t->length;
     t->dropout = options->dropout;
@@ -290,9 +323,10 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->tune = options->tune;
     t->tune_seconds = options->tune_seconds;
     t->head_chunk = qn__head_rows(options->head_chunk, t->rows, config->vocab, options->type);
-    qn_status status = t->rows < INT32_MAX / 4
-                           ? qn__store_create(device, caps, &t->store)
-                           : qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");
+    qn_status status = share_leaves(t);
+    if (status == QN_OK && t->rows >= INT32_MAX / 4)
+        status = qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");
+    if (status == QN_OK) status = qn__store_create(device, caps, &t->store);
     if (status == QN_OK) status = declare(t);
     if (status == QN_OK) status = declare_shared(t);
     if (status == QN_OK) status = build_step(t);
@@ -311,6 +345,7 @@ void qn__training_destroy(qn_training **training)
     if (!t) return;
     if (t->store && t->store->device)
         (void)!qn__device_finish(t->store->device); /* host arrays may be in use */
+    qn__reduce_destroy(&t->reduce);
     qn_model_destroy(&t->writer);
     qn_plan *plans[] = {t->step_plan, t->eval_plan, t->norm_plan, t->update_plan};
     qn_graph *graphs[] = {t->step_graph, t->eval_graph, t->norm_graph, t->update_graph};
@@ -326,7 +361,9 @@ void qn__training_destroy(qn_training **training)
         free(t->rng_host[i]);
     }
     free(t->losses);
+    free(t->shares);
     free(t->norms);
+    free(t->first);
     free(t);
     *training = NULL;
 }
@@ -387,6 +424,7 @@ qn_status qn__training_prepare(qn_training *t)
     if (t->eval_plan) QN_TRY(qn_plan_prepare(t->eval_plan));
     QN_TRY(qn_plan_prepare(t->norm_plan));
     QN_TRY(qn_plan_prepare(t->update_plan));
+    if (t->comm) QN_TRY(qn__reduce_create(t, t->comm, &t->reduce));
     QN_TRY(qn__rope_fill(t->store, &t->config));
     return t->packed ? QN_OK : write_causal(t);
 }
@@ -438,21 +476,48 @@ static qn_status write_leaf(qn_training *t, int64_t leaf, uint64_t seed, int64_t
     rng[0] = (int32_t)seed;
     rng[1] = (int32_t)(seed >> 32);
     rng[2] = (int32_t)step;
-    rng[3] = (int32_t)(leaf * t->rows);
+    rng[3] = (int32_t)((t->first_leaf + leaf) * t->rows);
     return qn__store_write_later(store, qn__store_index(store, "train.rng"), rng, 4 * sizeof *rng);
 }
 
-static qn_status read_losses(qn_training *t, double *sum)
+/* Of each of this rank's leaves. */
+static qn_status read_losses(qn_training *t, double *sums)
 {
-    *sum = 0;
     for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
-        double of_leaf = 0;
+        sums[leaf] = 0;
         QN_TRY(qn__store_select(t->store, "leaf", (int)leaf));
         QN_TRY(
             qn_store_read(t->store, "train.loss", t->losses, (size_t)t->rows * sizeof *t->losses));
-        for (int64_t r = 0; r < t->rows; r++) of_leaf += (double)t->losses[r];
-        *sum += of_leaf;
+        for (int64_t r = 0; r < t->rows; r++) sums[leaf] += (double)t->losses[r];
     }
+    return QN_OK;
+}
+
+static qn_status gather(qn_training *t, const void *mine, uint64_t bytes, void *all)
+{
+    int ticket;
+    if (!t->comm) {
+        if (all != mine) memcpy(all, mine, bytes);
+        return QN_OK;
+    }
+    QN_TRY(t->comm->all_gather(t->comm, mine, bytes, all, &ticket));
+    return t->comm->wait(t->comm, ticket, 0, bytes);
+}
+
+/* Losses added leaf after leaf, wherever they were computed; the norm as rank 0 has it, so that
+ * devices of different kinds clip alike. */
+static qn_status join(qn_training *t, double *loss, double *norm)
+{
+    size_t one = share_doubles(t);
+    double *mine = t->shares + (size_t)t->ranks * one;
+    mine[0] = *norm;
+    QN_TRY(read_losses(t, mine + 1));
+    QN_TRY(gather(t, mine, one * sizeof *mine, t->shares));
+    *norm = t->shares[0];
+    *loss = 0;
+    for (int r = 0; r < t->ranks; r++)
+        for (int64_t leaf = first_leaf(t, r); leaf < first_leaf(t, r + 1); leaf++)
+            *loss += t->shares[(size_t)r * one + 1 + (size_t)(leaf - first_leaf(t, r))];
     return QN_OK;
 }
 
@@ -493,14 +558,25 @@ static qn_status read_norm(qn_training *t, double *norm)
     return QN_OK;
 }
 
+/* Of the whole batch: known from the data, before the forward pass. */
+static qn_status count_trained(qn_training *t, int64_t *count)
+{
+    int64_t mine = 0, *all = (int64_t *)t->shares;
+    for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
+        const int32_t *targets = t->host[t->turn] + (size_t)leaf * (size_t)t->rows * 2 + t->rows;
+        for (int64_t r = 0; r < t->rows; r++) mine += targets[r] >= 0;
+    }
+    QN_TRY(gather(t, &mine, sizeof mine, all));
+    *count = 0;
+    for (int r = 0; r < t->ranks; r++) *count += all[r];
+    return QN_OK;
+}
+
 qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double *loss,
                             double *grad_norm)
 {
-    int64_t trained = 0;
-    for (int64_t leaf = 0; leaf < t->leaves; leaf++) {
-        const int32_t *targets = t->host[t->turn] + (size_t)leaf * (size_t)t->rows * 2 + t->rows;
-        for (int64_t r = 0; r < t->rows; r++) trained += targets[r] >= 0;
-    }
+    int64_t trained;
+    QN_TRY(count_trained(t, &trained));
     const int32_t key[4] = {(int32_t)seed, (int32_t)(seed >> 32), (int32_t)step, 0};
     memcpy(t->rounding[t->turn], key, sizeof key);
     float weight = trained > 0 ? (float)(t->loss_scale / (double)trained) : 0.0f;
@@ -510,7 +586,7 @@ qn_status qn__training_step(qn_training *t, uint64_t seed, int64_t step, double 
     QN_TRY(qn_plan_run(t->norm_plan, QN_ALL, 0, 0));
     QN_TRY(read_norm(t, grad_norm)); /* the step's one wait */
     *grad_norm /= t->loss_scale;
-    QN_TRY(read_losses(t, loss));
+    QN_TRY(join(t, loss, grad_norm));
     if (trained > 0) *loss /= (double)trained;
     return QN_OK;
 }

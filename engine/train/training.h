@@ -3,6 +3,7 @@
 #ifndef QN_TRAIN_TRAINING_H
 #define QN_TRAIN_TRAINING_H
 
+#include "graph/comm.h"
 #include "model/model.h"
 
 typedef struct qn_hyper { /* as op adamw reads it */
@@ -15,9 +16,16 @@ enum { QN_JOINS = 3, QN_STEP_PLANS = 3 + QN_JOINS };
 typedef struct qn_training {
     qn_store *store;
     qn_model_config config;
-    int64_t batch, micro, leaves; /* sequences; batch = micro * leaves */
-    int64_t length;               /* tokens a sequence, at most the context */
-    int64_t rows;                 /* micro * length */
+    int64_t batch, micro; /* sequences; batch = micro * all_leaves */
+    int64_t all_leaves;   /* of a step, on all ranks */
+    int64_t leaves;       /* those of this rank: from first[rank] to first[rank + 1] */
+    int64_t *first;       /* [ranks + 1]; with chain a rank counts as one leaf */
+    int64_t first_leaf;   /* of this rank */
+    int rank, ranks;
+    qn_comm *comm;            /* NULL: this process is alone */
+    struct qn_reduce *reduce; /* NULL likewise */
+    int64_t length;           /* tokens a sequence, at most the context */
+    int64_t rows;             /* micro * length */
     float dropout;
     qn_dtype type;      /* of activations and compute weights */
     qn_dtype matrices;  /* of the weights that are matrices: f32, or type */
@@ -49,11 +57,14 @@ typedef struct qn_training {
     float *norms;     /* an arena of partial sums */
     uint64_t norms_bytes;
     float *losses;
+    double *shares; /* of every rank: its norm and the losses of its leaves */
 } qn_training;
 
 typedef struct qn_training_options {
-    int64_t batch, micro;
-    int64_t length; /* tokens a sequence; 0: the context */
+    int64_t batch, micro; /* sequences, of all ranks together; of a leaf */
+    int rank, ranks;      /* ranks 0: one */
+    qn_comm *comm;        /* the other ranks; NULL: none, or only to look at */
+    int64_t length;       /* tokens a sequence; 0: the context */
     float dropout;
     qn_dtype type;       /* of activations and compute weights; sums and masters are f32 */
     bool no_master;      /* matrices are kept in type, not in f32 */
@@ -81,7 +92,8 @@ uint64_t qn__training_bytes(const qn_training *training);
  * next. */
 qn_status qn__training_prepare(qn_training *training) QN_MUST_USE;
 
-/* One leaf's tokens and targets (negative: not trained), [rows] each, for the coming step. Copied.
+/* One of this rank's leaves' tokens and targets (negative: not trained), [rows] each, for the
+ * coming step. Copied.
  */
 void qn__training_set_leaf(qn_training *training, int64_t leaf, const int32_t *ids,
                            const int32_t *targets);

@@ -14,6 +14,10 @@ typedef struct qn_device_options {
     const char *selector; /* index, part of the name, or cpu/gpu/accelerator; NULL: $QN_DEVICE, else
                              the default */
     bool profile;         /* time every launch (slower) */
+    /* Of `local_size` processes of this machine that open a device each, this is `local_rank`: they
+     * get different GPUs, in the order of their PCI addresses, or the CPU each, whose memory counts
+     * in equal parts. 0: there is one. */
+    int local_rank, local_size;
 } qn_device_options;
 
 /* options may be NULL. Errors: QN_NO_DEVICE, with a list of what is there and what to install. */

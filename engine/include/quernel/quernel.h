@@ -5,6 +5,7 @@
 #include <quernel/batch.h>
 #include <quernel/bench.h>
 #include <quernel/choices.h>
+#include <quernel/cluster.h>
 #include <quernel/device.h>
 #include <quernel/evaluate.h>
 #include <quernel/generate.h>

@@ -1,0 +1,234 @@
+"""One run on several ranks: the same bits as on one, whatever kills it on the way.
+
+    python3 tests/cluster/ranks.py BUILD_FOLDER [test ...]
+
+Exit code 77: there is no mpirun here, or Quernel was built without MPI."""
+
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BUILD = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build")
+USAGE, OS_ERROR, CANNOT_WRITE, RETRY = 64, 71, 73, 75
+STEPS = 12
+SEED = int(os.environ.get("QN_SEED", time.time_ns() % 1000000))
+WORDS = ["mill", "grain", "stone", "wheel", "flour", "water", "wind", "bread"]
+# Dropout and packing depend on where a sequence stands in the batch, wherever it is computed.
+SMALL = (
+    "--tokenizer char --layers 2 --heads 2 --embed 32 --context 16 --batch 12 --micro-batch 1 "
+    "--dropout 0.1 --lr 3e-3 --schedule constant --eval-every 6 --sample-tokens 0 --save-every 2 "
+    f"--steps {STEPS} --quiet"
+).split()
+ENVIRONMENT = dict(
+    os.environ,
+    LC_ALL="C.UTF-8",
+    OMPI_ALLOW_RUN_AS_ROOT="1",
+    OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+)
+
+
+class Ranks(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="quernel-ranks-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.text = os.path.join(cls.folder, "text.txt")
+        choose = random.Random(1)
+        with open(cls.text, "w") as file:
+            file.write(" ".join(choose.choice(WORDS) for _ in range(4000)))
+        cls.wanted = {}
+
+    def out(self, name):
+        return os.path.join(self.folder, f"{self.id().rsplit('.', 1)[-1]}-{name}")
+
+    def command(self, ranks, out, *more):
+        train = [BUILD / "quernel", "train", "--text", self.text, "--out", out, *SMALL, *more]
+        if ranks == 1:
+            return train
+        return ["mpirun", "--oversubscribe", "-n", str(ranks), *train]
+
+    def start(self, ranks, out, *more):
+        return subprocess.Popen(
+            self.command(ranks, out, *more),
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def end(self, run, code, seconds=240):
+        try:
+            error = run.communicate(timeout=seconds)[1].decode()
+        except subprocess.TimeoutExpired:
+            run.kill()
+            self.fail(f"still there after {seconds} s: {run.args}: {run.communicate()[1]}")
+        self.assertEqual(run.returncode, code, f"QN_SEED={SEED}: {run.args}: {error}")
+        return error
+
+    def train(self, ranks, name, *more, code=0):
+        out = self.out(name)
+        self.end(self.start(ranks, out, *more), code)
+        return out
+
+    def state(self, out, steps=STEPS):
+        """The curve, and hashes of all that was learned."""
+        with open(os.path.join(out, "metrics.jsonl")) as file:
+            lines = [json.loads(line) for line in file]
+        self.assertEqual([line["step"] for line in lines], list(range(1, steps + 1)))
+        newest = max(pathlib.Path(out).glob(f"step-*{steps}/"))
+        files = ("weights.safetensors", "optimizer.safetensors")
+        hashes = [hashlib.sha256((newest / file).read_bytes()).hexdigest() for file in files]
+        return [(line["loss"], line["grad_norm"], line.get("val_loss")) for line in lines], hashes
+
+    def alone(self, *more):
+        """What one rank makes of it."""
+        if more not in self.wanted:
+            self.wanted[more] = self.state(self.train(1, f"alone{len(self.wanted)}", *more))
+        return self.wanted[more]
+
+    def check(self, ranks, *more):
+        got = self.state(self.train(ranks, f"{ranks}{''.join(more)}", *more))
+        self.assertEqual(got, self.alone(*more), f"{ranks} ranks {more}")
+
+    # ---- short ----
+
+    def test_two(self):
+        """A run that two ranks began and three ended."""
+        out = self.train(2, "out", "--steps", "6")
+        self.assertEqual(self.state(out, 6)[0], self.alone()[0][:6])
+        self.end(self.start(3, out, "--resume"), 0)
+        self.assertEqual(self.state(out), self.alone())
+
+    def test_refusals(self):
+        for ranks, flags, code, word in (
+            (2, ("--mesh", "dp=3"), USAGE, "mpirun -n 3"),
+            (2, ("--mesh", "tp=2"), USAGE, "not there yet"),
+            (2, ("--batch", "1"), USAGE, "--batch 2"),
+            (2, ("--micro-batch", "12"), USAGE, "--micro-batch 6"),
+            (1, ("--mesh", "dp=2"), USAGE, "mpirun -n 2"),
+            (2, ("--mesh", "dp=two"), USAGE, "dp=4"),
+        ):
+            error = self.end(self.start(ranks, self.out("refused"), *flags), code)
+            said = [line for line in error.splitlines() if line.startswith("quernel: ")]
+            self.assertEqual(len(said), 1, error)
+            self.assertIn(word, said[0])
+
+
+class Many(Ranks):
+    """Longer: every number of ranks, what may go wrong."""
+
+    test_two = test_refusals = None
+
+    def test_every_number(self):
+        for ranks in (2, 3, 4, 6, 8):
+            self.check(ranks)
+
+    def test_kinds(self):
+        for more in (
+            ("--precision", "bf16", "--arch", "llama", "--untied"),
+            ("--precision", "f16", "--moments", "bf16"),
+            ("--micro-batch", "2", "--recompute", "block", "--offload", "optimizer"),
+            ("--packing", "documents", "--head-chunk", "8"),
+        ):
+            for ranks in (2, 3, 4):
+                self.check(ranks, *more)
+
+    def test_meshes_resume_each_other(self):
+        wanted = self.alone()
+        for first in (1, 2, 3, 4, 6, 8):
+            for second in (1, 2, 3, 4, 6, 8):
+                out = self.out(f"{first}-{second}")
+                run = self.start(first, out)
+                while not list(pathlib.Path(out).glob("step-*/MANIFEST.json")):
+                    self.assertIsNone(run.poll(), f"{first} ranks saved nothing")
+                    time.sleep(0.02)
+                self.kill_one(run, first)
+                self.end(self.start(second, out, "--resume"), 0)
+                self.assertEqual(self.state(out), wanted, f"{first} ranks, then {second}")
+
+    def kill_one(self, run, ranks, how=signal.SIGKILL):
+        """Whether there was one to kill."""
+        pids = [run.pid]
+        if ranks > 1:
+            children = pathlib.Path(f"/proc/{run.pid}/task/{run.pid}/children")
+            try:
+                pids = [int(pid) for pid in children.read_text().split()]
+            except FileNotFoundError:
+                pids = []
+        if pids:
+            os.kill(random.choice(pids), how)
+        if pids and how == signal.SIGKILL:
+            run.communicate(timeout=60)
+        return bool(pids)
+
+    def test_killed(self):
+        """A rank dies at a random moment, again and again; the same command goes on."""
+        random.seed(SEED)
+        wanted = self.alone()
+        for ranks in (2, 3, 4):
+            out = self.out(str(ranks))
+            begin = time.time()
+            self.train(ranks, "timed")
+            took = time.time() - begin
+            kills = 0
+            for _ in range(6):
+                run = self.start(ranks, out, "--resume")
+                time.sleep(random.uniform(0.3, 1) * took)
+                if run.poll() is None:
+                    kills += self.kill_one(run, ranks)
+                run.communicate(timeout=60)
+            self.end(self.start(ranks, out, "--resume"), 0)
+            self.assertEqual(self.state(out), wanted, f"{ranks} ranks, {kills} kills")
+            print(f"{ranks} ranks: {kills} kills", file=sys.stderr)
+
+    def test_hangs(self):
+        """A rank that stands still ends the run in the watchdog's time."""
+        out = self.out("out")
+        more = ("--steps", "100000", "--watchdog", "4", "--save-every", "50")
+        run = self.start(3, out, *more)
+        while not list(pathlib.Path(out).glob("step-*/MANIFEST.json")):
+            time.sleep(0.05)
+        self.kill_one(run, 3, signal.SIGSTOP)
+        begin = time.time()
+        error = self.end(run, RETRY, seconds=60)
+        print(f"ended {time.time() - begin:.1f} s after it stood still", file=sys.stderr)
+        for word in ("waited", "collective ", "stack ", "--resume"):
+            self.assertIn(word, error)
+
+    def test_stop_file(self):
+        out = self.out("out")
+        run = self.start(2, out, "--steps", "100000")
+        while not list(pathlib.Path(out).glob("step-*/MANIFEST.json")):
+            time.sleep(0.05)
+        pathlib.Path(out, "STOP").touch()
+        self.assertIn("stopped and saved", self.end(run, RETRY))
+        self.assertFalse(os.path.exists(os.path.join(out, "STOP")))
+
+    def test_cannot_write(self):
+        """One rank cannot save: all stop, one says why."""
+        out = self.out("out")
+        os.mkdir(out)
+        pathlib.Path(out, "step-00000002").touch()  # a file where a folder is to be
+        error = self.end(self.start(2, out), CANNOT_WRITE)
+        said = [line for line in error.splitlines() if line.startswith("quernel: ")]
+        self.assertEqual(len(said), 1, error)
+        self.assertIn("rank 0: ", said[0])
+
+
+if __name__ == "__main__":
+    cache = (BUILD / "CMakeCache.txt").read_text()
+    built = "QN_MPI:BOOL=ON" in cache and re.search("MPI_C_LIB_NAMES:STRING=.", cache)
+    if not built or not shutil.which("mpirun"):
+        print("skipped: there is no mpirun here, or Quernel was built without MPI")
+        sys.exit(77)
+    print(f"QN_SEED={SEED}")
+    unittest.main(verbosity=2)
