@@ -72,7 +72,8 @@ static const qn_flag decode_flags[] = {
     {"context", "N", "at most so many tokens, to save memory (default: the model's)"},
     {"type", "T", "quantize what is in floats first: q8_0, q4_0, q4_K ... (default: as it is)"},
     QN_FLAG_CACHE,
-    {"prompt-tokens", "N", "length of the prompt (default: 32)"},
+    {"batch", "B", "sequences at once; tokens_per_s is of all of them (default: 1)"},
+    {"prompt-tokens", "N", "length of the prompt (default: 32; prefill: 512)"},
     {"tokens", "N", "how many to make after it (default: 64)"},
     {"profile", NULL, "time every kernel (slower), and show where the time went"},
     FLAG_VARIANT,
@@ -237,7 +238,9 @@ static int bench_model(const qn_args *args, int64_t prompt_tokens, int64_t token
     if (code == QN_GO_ON) code = bench_options(args, &options);
     options.type = qn__arg(args, "type");
     options.cache_type = qn__arg(args, "cache-type");
-    int64_t most = 0;
+    int64_t most = 0, batch = 1;
+    if (code == QN_GO_ON) code = qn__arg_int(args, "batch", 1, 4096, &batch);
+    options.batch = (int)batch;
     if (code == QN_GO_ON) code = qn__arg_int(args, "context", 1, 1 << 24, &most);
     options.context = (int32_t)most;
     if (code == QN_GO_ON) code = qn__arg_int(args, "prompt-tokens", 1, 1 << 24, &prompt_tokens);

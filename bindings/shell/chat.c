@@ -23,6 +23,8 @@ static const qn_flag own_flags[] = {
     {"stop", "TEXT", "a reply ends before this text"},
     QN_FLAGS_GRAMMAR,
     {"tokens", "N", "at most so many in a reply (default: 1024)"},
+    {"no-context-shift", NULL,
+     "when the context is full, leave out the oldest turns and read the rest again: exact, slower"},
     QN_FLAG_DEVICE,
     QN_FLAG_JSON,
     {0},
@@ -353,6 +355,7 @@ int qn__chat(const qn_command *self, int argc, char **argv)
     if (code == QN_GO_ON) code = qn__sampling_options(&args, &talk.sampler, &keeper);
     if (code == QN_GO_ON) {
         talk.json = qn__arg(&args, "json") != NULL;
+        talk.shifts = !qn__arg(&args, "no-context-shift");
         talk.stops[0] = qn__arg(&args, "stop");
         if (talk.stops[0] && (!*talk.stops[0] || strlen(talk.stops[0]) > 4096))
             code = qn__say_error(QN_EXIT_USAGE, "chat: --stop takes 1 to 4096 bytes of text");

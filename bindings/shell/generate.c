@@ -21,6 +21,9 @@ static const qn_flag own_flags[] = {
     {"stop", "TEXT", "end before this text, also where it is cut between tokens"},
     {"tokens", "N",
      "at most so many (default: 200); the end of the text or of the context stops earlier"},
+    {"context-shift", NULL,
+     "when the context is full, drop the older half and go on (an approximation)"},
+    {"keep", "N", "with --context-shift: the first tokens that stay (default: 1)"},
     QN_FLAGS_GRAMMAR,
     {"draft", "PATH", "a smaller model of the same vocabulary guesses ahead; the same text"},
     {"lookup", "N",
@@ -34,7 +37,7 @@ static const qn_flag own_flags[] = {
 typedef struct job {
     const char *prompt;
     int64_t tokens;
-    bool json;
+    bool json, shift;
     qn_tokenizer *tokenizer;
     qn_model *model;
     qn_model *draft;
@@ -129,7 +132,7 @@ static int make_tokens(job *j)
             j->stop = "grammar";
             break;
         }
-        if (qn_generator_length(j->generator) > config->context) {
+        if (!j->shift && qn_generator_length(j->generator) > config->context) {
             j->stop = "context";
             break;
         }
@@ -166,27 +169,33 @@ static int print_result(job *j, const char *model, const char *device, const cha
             qn__note("guessed %lld tokens, %lld of them right; %.2f tokens a feed",
                      (long long)stats.drafted, (long long)stats.accepted,
                      (double)stats.tokens / (double)(stats.feeds ? stats.feeds : 1));
+        if (stats.dropped > 0)
+            qn__note("the context was full: dropped %lld of the oldest tokens, so what followed is "
+                     "an approximation",
+                     (long long)stats.dropped);
         qn__note("%lld tokens, %.1f tokens/s (prompt: %lld, %.1f tokens/s)%s", (long long)j->made,
                  speed, (long long)j->prompt_tokens, prompt_speed,
                  strcmp(j->stop, "context") == 0 ? "; stopped: the context is full" : "");
         return QN_EXIT_OK;
     }
     json_t *made = json_stringn(text, bytes);
-    return qn__print_json(json_pack(
-        "{s:s,s:o,s:O,s:I,s:I,s:s,s:f,s:f,s:s,s:s,s:I,s:I,s:I}", "prompt", j->prompt, "text", made,
-        "ids", j->ids, "tokens", (json_int_t)j->made, "prompt_tokens", (json_int_t)j->prompt_tokens,
-        "stop", j->stop, "tokens_per_s", speed, "prompt_tokens_per_s", prompt_speed, "model", model,
-        "device", device, "drafted", (json_int_t)stats.drafted, "accepted",
-        (json_int_t)stats.accepted, "feeds", (json_int_t)stats.feeds));
+    return qn__print_json(
+        json_pack("{s:s,s:o,s:O,s:I,s:I,s:s,s:f,s:f,s:s,s:s,s:I,s:I,s:I,s:I}", "prompt", j->prompt,
+                  "text", made, "ids", j->ids, "tokens", (json_int_t)j->made, "prompt_tokens",
+                  (json_int_t)j->prompt_tokens, "stop", j->stop, "tokens_per_s", speed,
+                  "prompt_tokens_per_s", prompt_speed, "model", model, "device", device, "drafted",
+                  (json_int_t)stats.drafted, "accepted", (json_int_t)stats.accepted, "feeds",
+                  (json_int_t)stats.feeds, "dropped", (json_int_t)stats.dropped));
 }
 
 static int open_generator(job *j, const qn_args *args, const qn_sampler_options *sampler,
                           qn_device *device)
 {
     const char *draft = qn__arg(args, "draft");
-    int64_t lookup = 0, tokens = 8;
+    int64_t lookup = 0, tokens = 8, keep = 1;
     int code = qn__arg_int(args, "lookup", 0, 1000, &lookup);
     if (code == QN_GO_ON) code = qn__arg_int(args, "draft-tokens", 1, QN_MAX_DRAFT, &tokens);
+    if (code == QN_GO_ON) code = qn__arg_int(args, "keep", 0, 1 << 24, &keep);
     if (code == QN_GO_ON) code = qn__open_grammar(args, &j->grammar);
     if (code != QN_GO_ON) return code;
     qn_status status = draft ? qn_model_load(device, draft, &j->draft) : QN_OK;
@@ -196,7 +205,9 @@ static int open_generator(job *j, const qn_args *args, const qn_sampler_options 
                                     .tokenizer = j->tokenizer,
                                     .draft = j->draft,
                                     .lookup = (int32_t)lookup,
-                                    .draft_tokens = (int32_t)tokens};
+                                    .draft_tokens = (int32_t)tokens,
+                                    .shift = j->shift,
+                                    .keep = (int32_t)keep};
     if (status == QN_OK) status = qn_generator_create(j->model, &options, &j->generator);
     return status == QN_OK ? QN_GO_ON : qn__say_status(status);
 }
@@ -246,6 +257,7 @@ int qn__generate(const qn_command *self, int argc, char **argv)
     if (code == QN_GO_ON) code = qn__sampling_options(&args, &sampler, &keeper);
     j.prompt = code == QN_GO_ON && qn__arg(&args, "prompt") ? qn__arg(&args, "prompt") : "";
     j.json = code == QN_GO_ON && qn__arg(&args, "json");
+    j.shift = code == QN_GO_ON && qn__arg(&args, "context-shift");
     j.stop_text = code == QN_GO_ON ? qn__arg(&args, "stop") : NULL;
     json_t *prompt = json_string(j.prompt);
     bool utf8 = prompt != NULL;

@@ -41,6 +41,8 @@ void qn__talk_cut(qn_talk *talk, size_t from)
 int qn__talk_open(qn_talk *talk)
 {
     qn_status status = qn_session_create(talk->model, &talk->sampler, &talk->session);
+    if (status == QN_OK && talk->shifts) /* learned positions cannot */
+        talk->shifts = qn_session_shift(talk->session, 0, 0) == QN_OK;
     if (status == QN_OK && talk->grammar)
         status = qn_sampler_create(&talk->sampler, qn_model_get_config(talk->model)->vocab,
                                    &talk->chooser);
@@ -128,6 +130,24 @@ static qn_status join(token_list *list, const token_list *more)
     return QN_OK;
 }
 
+/* What shifting keeps: of the conversation's tokens those that the system's message alone has, too;
+ * in any case the first. */
+static void measure_keep(qn_talk *talk, const token_list *all)
+{
+    const qn_chat_options options = {.size = sizeof options, .template_name = talk->family};
+    token_list list = {0};
+    size_t same = 0;
+    if (talk->count && strcmp(talk->said[0].role, "system") == 0) {
+        const qn_message message = {talk->said[0].role, talk->said[0].content, talk->said[0].bytes};
+        if (qn_chat_encode(talk->tokenizer, &options, &message, 1, &list.ids, NULL, &list.count) !=
+            QN_OK)
+            list.count = 0;
+    }
+    while (same < list.count && same < all->count && list.ids[same] == all->ids[same]) same++;
+    talk->keep = same > 0 ? (int32_t)same : 1;
+    free(list.ids);
+}
+
 /* Tokens that the session lacks; all of them when nothing was read. */
 static qn_status missing(qn_talk *talk, token_list *list)
 {
@@ -135,7 +155,9 @@ static qn_status missing(qn_talk *talk, token_list *list)
     if (talk->read == 0) {
         qn_session_reset(talk->session);
         if (talk->chooser) qn_sampler_rewind(talk->chooser, 0);
-        return encode(talk, 0, false, list);
+        qn_status read = encode(talk, 0, false, list);
+        if (read == QN_OK) measure_keep(talk, list);
+        return read;
     }
     token_list more = {0};
     qn_status status = encode_end(talk, list);
@@ -158,6 +180,21 @@ static bool forget_oldest(qn_talk *talk)
     return true;
 }
 
+/* Drop the oldest tokens, at least `need` and half of them; *done: there were so many. */
+static qn_status shift(qn_talk *talk, int64_t need, bool *done)
+{
+    int32_t there = qn_session_length(talk->session) - talk->keep, drop = (there + 1) / 2;
+    *done = talk->shifts && need <= there && there > 0;
+    if (!*done) return QN_OK;
+    if (drop < need) drop = (int32_t)need;
+    qn_status status = qn_session_shift(talk->session, talk->keep, drop);
+    if (status == QN_OK && !talk->told)
+        qn__note("the context is full: from now on its oldest tokens are dropped; what follows is "
+                 "an approximation (--no-context-shift reads the rest again instead)");
+    talk->told = true;
+    return status;
+}
+
 /* The tokens to feed, such that a reply of some length still fits. */
 static int fit(qn_talk *talk, token_list *list)
 {
@@ -168,6 +205,10 @@ static int fit(qn_talk *talk, token_list *list)
         if (status != QN_OK) return qn__say_status(status);
         int64_t used = qn_session_length(talk->session) + (int64_t)list->count;
         bool fits = used + room <= context;
+        if (!fits && talk->read) {
+            status = shift(talk, used + room - context, &fits);
+            if (status != QN_OK) return qn__say_status(status);
+        }
         if (fits && left_out)
             qn__note("the context is full: turns left out: %d, the oldest", left_out);
         if (fits) return QN_GO_ON;
@@ -283,11 +324,15 @@ static int make_tokens(qn_talk *talk, reply *r)
         int32_t token;
         talk->why = "interrupted";
         if (qn__talk_interrupted()) return QN_GO_ON;
+        bool room = qn_session_length(talk->session) < context;
         talk->why = "context";
-        if (qn_session_length(talk->session) >= context) return QN_GO_ON;
+        if (!room && !talk->shifts) return QN_GO_ON;
         talk->why = "end";
         qn_status status = choose(talk, &token);
         if (status == QN_OK && ends(talk, token)) return QN_GO_ON;
+        talk->why = "context";
+        if (status == QN_OK && !room) status = shift(talk, 1, &room);
+        if (status == QN_OK && !room) return QN_GO_ON;
         if (status == QN_OK) status = qn_session_feed(talk->session, &token, 1);
         if (status == QN_OK) status = qn_decoder_push(r->decoder, token, &text, &bytes);
         if (status != QN_OK) return qn__say_status(status);

@@ -26,6 +26,9 @@ typedef struct qn_talk {
     size_t count, capacity;
     size_t read; /* messages that are in the session; the last of them lacks the end of its turn */
     bool json;
+    bool shifts;  /* a full context drops its oldest tokens instead of being read again */
+    bool told;    /* that it did */
+    int32_t keep; /* tokens that stay then: the system's message */
     /* Of the last reply: */
     int64_t made, fed;
     double seconds, feed_seconds;
@@ -38,7 +41,9 @@ int qn__talk_add(qn_talk *talk, const char *role, const char *content, size_t by
 void qn__talk_cut(qn_talk *talk, size_t from);
 void qn__talk_free(qn_talk *talk);
 /* Let the model answer; what it says goes to standard output as it comes, unless talk->json. The
- * answer becomes a message. When the context is too small, the oldest turns are left out. */
+ * answer becomes a message. When the context is too small, the oldest tokens are dropped from it
+ * (qn_session_shift), or, where the model cannot do that, the oldest turns are left out and the
+ * rest is read again. */
 int qn__talk_reply(qn_talk *talk);
 /* The session, and the matcher where there is a grammar. */
 int qn__talk_open(qn_talk *talk);

@@ -12,6 +12,8 @@ struct qn_generator {
     qn_grammar_matcher *matcher; /* NULL: no grammar */
     int32_t vocab, context, draft_context;
     int32_t lookup, draft_tokens;
+    bool shift;
+    int32_t keep;
     uint32_t *mask;   /* [vocab / 32] */
     int32_t *tokens;  /* [context + 1] the sequence; the last may not be fed yet */
     int32_t *drafted; /* [context] what the draft model was fed */
@@ -42,12 +44,15 @@ static qn_status open_all(qn_generator *g, const qn_generator_options *o)
     g->context = config->context;
     g->lookup = o->lookup;
     g->draft_tokens = o->draft_tokens ? o->draft_tokens : 8;
+    g->shift = o->shift;
+    g->keep = o->keep;
     g->tokens = calloc((size_t)g->context + 1, sizeof *g->tokens);
     g->mask = calloc((size_t)g->vocab / 32 + 1, sizeof *g->mask);
     if (!g->tokens || !g->mask) return qn__fail(QN_OS_ERROR, "out of memory");
     QN_TRY(qn_sampler_create(o->sampler, g->vocab, &g->sampler));
     if (o->grammar) QN_TRY(qn_grammar_matcher_create(o->grammar, o->tokenizer, &g->matcher));
     QN_TRY(qn_session_create(g->model, NULL, &g->session));
+    if (g->shift) QN_TRY(qn_session_shift(g->session, 0, 0)); /* can it? */
     return o->draft ? open_draft(g, o->draft) : QN_OK;
 }
 
@@ -62,6 +67,10 @@ qn_status qn_generator_create(qn_model *model, const qn_generator_options *optio
                  options->draft_tokens <= QN_MAX_DRAFT,
              "lookup %d, draft_tokens %d; at most %d tokens are guessed at a time", options->lookup,
              options->draft_tokens, QN_MAX_DRAFT);
+    const int32_t context = qn_model_get_config(model)->context;
+    QN_CHECK(options->keep >= 0 && (!options->shift || options->keep <= context - 2),
+             "keep %d tokens of a context of %d: two or more must be left to drop", options->keep,
+             context);
     QN_CHECK(!options->grammar || options->tokenizer, "a grammar needs the tokenizer, too");
     QN_CHECK(options->draft != model, "the draft model is the model itself");
     qn_generator *g = calloc(1, sizeof *g);
@@ -172,6 +181,17 @@ static qn_status feed_rows(qn_generator *g)
     return QN_OK;
 }
 
+/* Half of what was fed after the first `keep`; the last token is not fed yet. */
+static qn_status shift(qn_generator *g)
+{
+    int32_t fed = g->length - 1, drop = (fed - g->keep + 1) / 2, from = g->keep + drop;
+    QN_TRY(qn_session_shift(g->session, g->keep, drop));
+    memmove(g->tokens + g->keep, g->tokens + from, (size_t)(g->length - from) * sizeof *g->tokens);
+    g->length -= drop;
+    g->stats.dropped += drop;
+    return QN_OK;
+}
+
 static qn_status choose(qn_generator *g, int32_t *token)
 {
     const uint32_t *allowed = NULL;
@@ -203,6 +223,7 @@ qn_status qn_generator_next(qn_generator *generator, int32_t *token)
         g->rows_left = 1;
     }
     if (g->rows_left == 0) {
+        if (g->shift && g->length > g->context) QN_TRY(shift(g));
         QN_CHECK(g->length <= g->context, "the context of %d tokens is full", g->context);
         QN_TRY(feed_rows(g));
     }

@@ -45,15 +45,28 @@ qn_status qn__model_set_cache(qn_model *model, const qn_model_options *options)
     return QN_OK;
 }
 
+static qn_desc cache_desc(const qn_model *model)
+{
+    const qn_model_config *c = &model->config;
+    return (qn_desc){.dtype = model->cache_type,
+                     .shape = {.rank = 3, .dim = {model->cells, c->kv_heads, qn__head_size(c)}}};
+}
+
+uint64_t qn__model_cache_bytes(const qn_model *model)
+{
+    const qn_desc desc = cache_desc(model);
+    return 2 * (uint64_t)model->config.layers * qn__desc_bytes(&desc);
+}
+
 static qn_status declare_cache(qn_model *model)
 {
     const qn_model_config *c = &model->config;
-    qn_shape shape = {.rank = 3, .dim = {model->cells, c->kv_heads, qn__head_size(c)}};
+    const qn_desc desc = cache_desc(model);
     for (int layer = 0; layer < c->layers; layer++)
         for (int which = 0; which < 2; which++) {
             char name[32];
             snprintf(name, sizeof name, "kv.%s.%d", which ? "v" : "k", layer);
-            QN_TRY(qn_store_add(model->store, "kv", name, model->cache_type, &shape));
+            QN_TRY(qn__store_add_desc(model->store, "kv", name, &desc));
         }
     qn_shape last = {.rank = 1, .dim = {model->cache_logits}};
     qn_shape logits = {.rank = 2, .dim = {model->cache_logits, c->vocab}};

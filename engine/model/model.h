@@ -55,6 +55,8 @@ qn_status qn__model_plan_cache(qn_model *model) QN_MUST_USE;
 /* qn_model_logits by way of the cache. */
 qn_status qn__model_cached_logits(qn_model *model, const int32_t *tokens, size_t count,
                                   float *logits) QN_MUST_USE;
+/* Bytes of the keys and values of all tokens. */
+uint64_t qn__model_cache_bytes(const qn_model *model);
 /* Plans that are made when they are first needed. */
 qn_status qn__model_plan_rows(qn_model *model) QN_MUST_USE;
 qn_status qn__model_plan_turn(qn_model *model) QN_MUST_USE;

@@ -207,30 +207,76 @@ qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int b
 
 /* ---- decoding ---- */
 
-static qn_status decode_times(qn_session *session, int32_t vocab, int prompt, int tokens,
-                              double *prompt_s, double *token_s)
+typedef struct decoding {
+    qn_batch *batch;
+    qn_sampler *sampler; /* greedy */
+    int32_t vocab, sequences, prompt;
+    int32_t *id;        /* [sequences] */
+    qn_batch_row *rows; /* [sequences * prompt] */
+} decoding;
+
+/* All prompts, then the likeliest token of each sequence in rows[0 .. sequences). */
+static qn_status read_prompts(decoding *d)
 {
-    int32_t *ids = malloc((size_t)(prompt + 1) * sizeof *ids), id = 1;
     const float *logits;
     qn_rng rng = {.seed = 3};
-    if (!ids) return qn__fail(QN_OS_ERROR, "out of memory");
-    for (int i = 0; i < prompt; i++) ids[i] = (int32_t)qn__rng_below(&rng, (uint64_t)vocab);
-    qn_status status = qn_session_feed(session, ids, (size_t)prompt); /* builds the kernels */
-    if (status == QN_OK) status = qn_session_feed(session, &id, 1);
-    if (status == QN_OK) status = qn_session_logits(session, &logits);
-    qn_session_reset(session);
+    size_t count = 0;
+    for (int32_t s = 0; s < d->sequences; s++) {
+        QN_TRY(qn_batch_rewind(d->batch, d->id[s], 0));
+        for (int32_t i = 0; i < d->prompt; i++)
+            d->rows[count++] = (qn_batch_row){
+                d->id[s], (int32_t)qn__rng_below(&rng, (uint64_t)d->vocab), i + 1 == d->prompt};
+    }
+    QN_TRY(qn_batch_run(d->batch, d->rows, count, &logits));
+    for (int32_t s = 0; s < d->sequences; s++) d->rows[s] = (qn_batch_row){d->id[s], 1, true};
+    return QN_OK;
+}
+
+static qn_status make_tokens(decoding *d, int tokens)
+{
+    for (int i = 0; i < tokens; i++) {
+        const float *logits;
+        QN_TRY(qn_batch_run(d->batch, d->rows, (size_t)d->sequences, &logits));
+        for (int32_t s = 0; s < d->sequences; s++)
+            QN_TRY(qn_sampler_choose(d->sampler, logits + (size_t)s * (size_t)d->vocab, NULL,
+                                     &d->rows[s].token));
+    }
+    return QN_OK;
+}
+
+/* Seconds of all prompts, and of a token for every sequence. */
+static qn_status decode_times(decoding *d, int tokens, double *prompt_s, double *token_s)
+{
+    QN_TRY(qn_sampler_create(NULL, d->vocab, &d->sampler));
+    for (int32_t s = 0, reused; s < d->sequences; s++)
+        QN_TRY(qn_batch_add(d->batch, NULL, 0, &d->id[s], &reused));
+    QN_TRY(read_prompts(d)); /* builds the kernels */
+    QN_TRY(make_tokens(d, tokens > 0));
     double start = qn__seconds();
-    if (status == QN_OK) status = qn_session_feed(session, ids, (size_t)prompt);
-    if (status == QN_OK) status = qn_session_logits(session, &logits);
+    QN_TRY(read_prompts(d));
     *prompt_s = qn__seconds() - start;
     start = qn__seconds();
-    for (int i = 0; status == QN_OK && i < tokens; i++) {
-        status = qn_session_sample(session, &id);
-        if (status == QN_OK) status = qn_session_feed(session, &id, 1);
-        if (status == QN_OK) status = qn_session_logits(session, &logits);
-    }
+    QN_TRY(make_tokens(d, tokens));
     *token_s = (qn__seconds() - start) / (tokens > 0 ? tokens : 1);
-    free(ids);
+    return QN_OK;
+}
+
+static qn_status time_decoding(qn_model *model, int sequences, int prompt, int tokens,
+                               double *prompt_s, double *token_s)
+{
+    decoding d = {.vocab = model->config.vocab, .sequences = sequences, .prompt = prompt};
+    QN_CHECK(prompt >= 1 && tokens >= 0 && prompt + tokens <= model->config.context,
+             "%d prompt tokens and %d more do not fit the context of %d", prompt, tokens,
+             model->config.context);
+    d.id = malloc((size_t)sequences * sizeof *d.id);
+    d.rows = malloc((size_t)sequences * (size_t)prompt * sizeof *d.rows);
+    qn_status status =
+        d.id && d.rows ? qn_batch_create(model, &d.batch) : qn__fail(QN_OS_ERROR, "out of memory");
+    if (status == QN_OK) status = decode_times(&d, tokens, prompt_s, token_s);
+    qn_batch_destroy(&d.batch);
+    qn_sampler_destroy(&d.sampler);
+    free(d.id);
+    free(d.rows);
     return status;
 }
 
@@ -289,27 +335,41 @@ static bool in_integers(const qn_model *model)
     return qn_dtype_is_block(model->store->tensors[index].desc.dtype);
 }
 
-static json_t *prefill_report(const qn_model *model, const qn_caps *caps, int tokens,
+/* Of `batch` prompts. */
+static json_t *prefill_report(const qn_model *model, const qn_caps *caps, int tokens, int batch,
                               double seconds)
 {
     const qn_model_config *c = &model->config;
     double flops = 2 * qn__matrix_elements(c) - 2.0 * c->vocab * c->embed; /* one row meets it */
-    flops = (flops + qn__attention_flops(c, tokens)) * tokens / seconds;
+    const double all = (double)tokens * batch;
+    flops = (flops + qn__attention_flops(c, tokens)) * all / seconds;
     bool integers = in_integers(model) && caps->peak_int8_gops > 0;
     double peak = (integers ? caps->peak_int8_gops : caps->peak_gflops) * 1e9;
-    return json_pack("{s:f,s:f,s:f,s:s,s:s}", "tokens_per_s", tokens / seconds, "gflops",
+    return json_pack("{s:f,s:f,s:f,s:s,s:i,s:s}", "tokens_per_s", all / seconds, "gflops",
                      flops * 1e-9, "percent_of_peak", 100 * flops / peak, "of",
-                     integers ? "int8" : "f32", "device", caps->name);
+                     integers ? "int8" : "f32", "batch", batch, "device", caps->name);
 }
 
+/* seconds: of a token for each of `batch` sequences, which read the weights once. */
 static json_t *decode_report(const qn_model *model, const qn_caps *caps, double prompt_tokens_per_s,
-                             double seconds)
+                             int batch, double seconds)
 {
     double bytes = weight_bytes(model);
-    return json_pack("{s:f,s:f,s:f,s:f,s:s}", "tokens_per_s", 1 / seconds, "gbytes_per_s",
-                     bytes / seconds * 1e-9, "percent_of_bandwidth",
+    return json_pack("{s:f,s:f,s:f,s:f,s:i,s:I,s:s}", "tokens_per_s", batch / seconds,
+                     "gbytes_per_s", bytes / seconds * 1e-9, "percent_of_bandwidth",
                      100 * bytes / seconds * 1e-9 / caps->peak_gbytes, "prompt_tokens_per_s",
-                     prompt_tokens_per_s, "device", caps->name);
+                     prompt_tokens_per_s, "batch", batch, "cache_bytes",
+                     (json_int_t)qn__model_cache_bytes(model), "device", caps->name);
+}
+
+static qn_status decode_profile(const qn_model *model, json_t *root)
+{
+    qn_plan *plans[] = {model->cache_plan, model->rows_plan};
+    char *profile = NULL;
+    QN_TRY(qn__plans_profile(plans, model->rows_plan ? 2 : 1, &profile));
+    json_object_set_new(root, "profile", json_loads(profile, 0, NULL));
+    free(profile);
+    return QN_OK;
 }
 
 qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, const char *path,
@@ -318,39 +378,32 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
 {
     const qn_caps *caps;
     qn_model *model = NULL;
-    qn_session *session = NULL;
     double prompt_s = 0, token_s = 0;
     *json = NULL;
     QN_TRY(need_peaks(device, &caps));
     const qn_bench_options none = {0};
     if (!options) options = &none;
+    const int batch = options->batch > 1 ? options->batch : 1;
+    const int64_t cells = (int64_t)batch * ((int64_t)prompt_tokens + tokens + 1);
     const qn_model_options open = {.size = sizeof open,
                                    .type = options->type,
                                    .context = options->context,
-                                   .cache_type = options->cache_type};
+                                   .cache_type = options->cache_type,
+                                   .sequences = batch,
+                                   .cache_tokens = cells < INT32_MAX ? (int32_t)cells : 0};
     qn_status status = path ? qn_model_open(device, path, &open, &model)
                             : random_model(device, config, options->type, &model);
     if (status == QN_OK && !path) status = qn__model_set_cache(model, &open);
-    if (status == QN_OK) status = qn_session_create(model, NULL, &session);
-    if (status == QN_OK &&
-        (prompt_tokens < 1 || tokens < 0 || prompt_tokens + tokens > model->config.context))
-        status =
-            qn__fail(QN_BAD_ARGUMENT, "%d prompt tokens and %d more do not fit the context of %d",
-                     prompt_tokens, tokens, model->config.context);
     if (status == QN_OK)
-        status =
-            decode_times(session, model->config.vocab, prompt_tokens, tokens, &prompt_s, &token_s);
+        status = time_decoding(model, batch, prompt_tokens, tokens, &prompt_s, &token_s);
     if (status == QN_OK) {
-        char *profile = NULL;
-        json_t *root = tokens > 0 ? decode_report(model, caps, prompt_tokens / prompt_s, token_s)
-                                  : prefill_report(model, caps, prompt_tokens, prompt_s);
-        if (qn__device_profiles(device)) status = qn_plan_profile(model->cache_plan, &profile);
-        if (profile) json_object_set_new(root, "profile", json_loads(profile, 0, NULL));
-        free(profile);
+        const double read = (double)prompt_tokens * batch / prompt_s;
+        json_t *root = tokens > 0 ? decode_report(model, caps, read, batch, token_s)
+                                  : prefill_report(model, caps, prompt_tokens, batch, prompt_s);
+        if (qn__device_profiles(device)) status = decode_profile(model, root);
         if (status == QN_OK) status = dump(root, json);
         else json_decref(root);
     }
-    qn_session_destroy(&session);
     qn_model_destroy(&model);
     return status;
 }

@@ -113,11 +113,15 @@ class Chat(Case):
 
     def test_full_context(self):
         more = ("--tokens", "16", "--context", "96", "--system", "S")
-        replies, notes = self.talk(["One day there was a cat."] * 6, *more)
-        self.assertEqual(len(replies), 6)
-        self.assertIn("oldest", notes)
-        for reply in replies:
-            self.assertGreater(reply["tokens"], 0)
+        for words, says in (((), "are dropped"), (("--no-context-shift",), "left out")):
+            replies, notes = self.talk(["One day there was a cat."] * 6, *more, *words)
+            self.assertEqual(len(replies), 6)
+            self.assertIn(says, notes)
+            for reply in replies:
+                self.assertGreater(reply["tokens"], 0)
+        reply, notes = self.talk(["Once upon a time"], "--tokens", "150", "--context", "64")
+        self.assertTrue(reply[0]["tokens"] == 150 or reply[0]["stop"] == "end", reply)
+        self.assertEqual(notes.count("are dropped"), 1)
         replies, notes = self.talk(["word " * 200, "Hi"], *more)
         self.assertEqual(len(replies), 1)
         self.assertIn("too many for a context of 96", notes)

@@ -23,14 +23,20 @@ static void must(qn_status status)
     if (status != QN_OK) fail_msg("%s: %s", qn_status_name(status), qn_last_error());
 }
 
+static const char *model_path(void)
+{
+    static char path[4096];
+    const char *folder = getenv("QN_TEST_DATA");
+    snprintf(path, sizeof path, "%s/stories260K.bin",
+             folder && *folder ? folder : QN_TEST_DATA_DEFAULT);
+    return path;
+}
+
 static int set_up(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
-    char path[4096];
-    const char *folder = getenv("QN_TEST_DATA");
+    const char *path = model_path();
     *state = f;
-    snprintf(path, sizeof path, "%s/stories260K.bin",
-             folder && *folder ? folder : QN_TEST_DATA_DEFAULT);
     FILE *file = fopen(path, "rb");
     if (!file) {
         print_message("%s is not there: skipped\n", path);
@@ -130,11 +136,51 @@ static void guesses_change_no_token(void **state)
     assert_int_equal(qn_generator_create(f->model, &options, &generator), QN_BAD_ARGUMENT);
 }
 
+/* Far beyond a context of 64; with guesses the same tokens. */
+static void shifting_goes_on(void **state)
+{
+    fixture *f = *state;
+    int32_t want[LENGTH], got[LENGTH];
+    const qn_model_options small = {.size = sizeof small, .context = 64};
+    qn_model *model;
+    if (!f->model) skip();
+    must(qn_model_open(f->device, model_path(), &small, &model));
+    qn_generator_options options = {.size = sizeof options, .shift = true, .keep = 2};
+    for (int lookup = 0; lookup < 3; lookup += 2) {
+        const int32_t prompt[] = {1, 403};
+        qn_generator *generator;
+        options.lookup = lookup;
+        must(qn_generator_create(model, &options, &generator));
+        must(qn_generator_feed(generator, prompt, 2));
+        for (int i = 0; i < LENGTH; i++) {
+            must(qn_generator_next(generator, lookup ? &got[i] : &want[i]));
+            assert_true(qn_generator_length(generator) <= 65);
+        }
+        assert_true(qn_generator_get_stats(generator).dropped >= LENGTH + 2 - 65);
+        assert_int_equal(qn_generator_get_stats(generator).dropped + qn_generator_length(generator),
+                         LENGTH + 2);
+        qn_generator_destroy(&generator);
+    }
+    assert_memory_equal(got, want, sizeof want);
+    options.shift = false;
+    qn_generator *generator;
+    must(qn_generator_create(model, &options, &generator));
+    must(qn_generator_feed(generator, want, 64));
+    must(qn_generator_next(generator, got));
+    assert_int_equal(qn_generator_next(generator, got), QN_BAD_ARGUMENT);
+    qn_generator_destroy(&generator);
+    options.shift = true;
+    options.keep = 63;
+    assert_int_equal(qn_generator_create(model, &options, &generator), QN_BAD_ARGUMENT);
+    qn_model_destroy(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_have_the_bits_of_single_tokens),
         cmocka_unit_test(guesses_change_no_token),
+        cmocka_unit_test(shifting_goes_on),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -14,6 +14,7 @@ typedef struct qn_bench_options {
     int32_t context;        /* decoding: at most so many tokens; 0: as the model says */
     const char *type;       /* decoding: quantize what is in floats to this first; NULL: as it is */
     const char *cache_type; /* decoding: as in qn_model_options */
+    int batch;              /* decoding: sequences at once; 0: 1 */
     int micro_batches;      /* of a training step, of `batch` sequences each; 0: 1 */
     bool chain;             /* add their gradients as a chain instead of a tree */
 } qn_bench_options;
@@ -31,10 +32,11 @@ QN_API qn_status qn_bench_op(qn_device *device, const char *line, const qn_bench
 QN_API qn_status qn_bench_train(qn_device *device, const qn_model_config *config, int batch,
                                 int context, const qn_bench_options *options,
                                 char **json) QN_MUST_USE;
-/* Token by token after a prompt; tokens 0: only the prompt, JSON {"tokens_per_s", "gflops",
- * "percent_of_peak", "of" (which peak: "int8" or "f32"), "device"}. Else JSON: {"tokens_per_s",
- * "gbytes_per_s", "percent_of_bandwidth", "prompt_tokens_per_s", "device"}. model: NULL means
- * random weights of `config`. */
+/* Token by token after a prompt, `batch` sequences at once; tokens 0: only the prompts, JSON
+ * {"tokens_per_s" (of all), "gflops", "percent_of_peak", "of" (which peak: "int8" or "f32"),
+ * "batch", "device"}. Else JSON: {"tokens_per_s" (of all), "gbytes_per_s" (of weights, which all
+ * sequences read once), "percent_of_bandwidth", "prompt_tokens_per_s", "batch", "cache_bytes",
+ * "device"}. model: NULL means random weights of `config`. */
 QN_API qn_status qn_bench_decode(qn_device *device, const qn_model_config *config,
                                  const char *model, int prompt_tokens, int tokens,
                                  const qn_bench_options *options, char **json) QN_MUST_USE;

@@ -27,12 +27,17 @@ typedef struct qn_generator_options {
     qn_model *draft;      /* guesses; of the same vocabulary. NULL: none */
     int32_t lookup;       /* longest run of tokens to look up; 0: none. Tried before `draft` */
     int32_t draft_tokens; /* guessed at a time, up to QN_MAX_DRAFT; 0: 8 */
+    /* When the context is full, drop half of the tokens after the first `keep` and go on: an
+     * approximation, as qn_batch_shift says (quernel/batch.h). false: QN_BAD_ARGUMENT then. */
+    bool shift;
+    int32_t keep;
 } qn_generator_options;
 
 typedef struct qn_generator_stats {
     int64_t tokens;            /* chosen */
     int64_t feeds;             /* of the model, after the prompt */
     int64_t drafted, accepted; /* tokens guessed, and those that were right */
+    int64_t dropped;           /* tokens, by shifting */
 } qn_generator_stats;
 
 typedef struct qn_generator qn_generator;
@@ -46,7 +51,7 @@ QN_API qn_status qn_generator_feed(qn_generator *generator, const int32_t *token
                                    size_t count) QN_MUST_USE;
 /* The next token, which then belongs to the sequence. QN_BAD_ARGUMENT when the context is full. */
 QN_API qn_status qn_generator_next(qn_generator *generator, int32_t *token) QN_MUST_USE;
-/* Tokens of the sequence: of prompts and chosen. */
+/* Tokens of the sequence: of prompts and chosen, less those dropped. */
 QN_API int32_t qn_generator_length(const qn_generator *generator);
 /* Is the grammar's text whole, so that nothing can follow it? */
 QN_API bool qn_generator_done(const qn_generator *generator);
