@@ -3,7 +3,7 @@
  *     generate FOLDER "Once upon a time" [tokens] [temperature]
  *
  * A model holds the weights; a session is one text in the making with its cache of keys and values.
- * Several sessions may share a model, in one thread. */
+ * Many texts at once: sequences.c. */
 #include <quernel/quernel.h>
 #include <stdio.h>
 #include <stdlib.h>

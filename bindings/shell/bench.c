@@ -69,7 +69,7 @@ static const qn_flag train_flags[] = {
 static const qn_flag decode_flags[] = {
     FLAGS_MODEL,
     {"model", "PATH", "a trained model instead of random weights"},
-    {"context", "N", "at most so many tokens, to save memory (default: the model's)"},
+    {"context", "N", "tokens a sequence (default: the model's, at most 4096)"},
     {"type", "T", "quantize what is in floats first: q8_0, q4_0, q4_K ... (default: as it is)"},
     QN_FLAG_CACHE,
     {"batch", "B", "sequences at once; tokens_per_s is of all of them (default: 1)"},

@@ -12,7 +12,7 @@ int qn__chat(const qn_command *self, int argc, char **argv);
 static const qn_flag own_flags[] = {
     {"model", "PATH", "a GGUF file, a model folder, a llama2.c or an llm.c checkpoint"},
     {"adapter", "DIR", "LoRA adapters in PEFT's layout, folded into the model as it is read"},
-    {"context", "N", "at most so many tokens at once, to save memory (default: the model's)"},
+    {"context", "N", "tokens at once: fewer save memory (default: the model's, at most 4096)"},
     {"type", "T", "quantize what is in floats first: q8_0, q4_0, q4_K ... (default: as it is)"},
     QN_FLAG_CACHE,
     {"tokenizer", "PATH", "a folder with tokenizer.json, or a file (default: from the model)"},

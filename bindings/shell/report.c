@@ -200,7 +200,13 @@ int qn__open_model(const qn_args *args, qn_device *device, const char *path, qn_
                                       .type = qn__arg(args, "type"),
                                       .cache_type = qn__arg(args, "cache-type")};
     qn_status status = qn_model_open(device, path, &options, model);
-    return status == QN_OK ? QN_GO_ON : qn__say_status(status);
+    if (status != QN_OK) return qn__say_status(status);
+    const int32_t taken = qn_model_get_config(*model)->context;
+    const int32_t stated = qn_model_stated_context(*model);
+    if (context == 0 && taken < stated)
+        qn__note("context %d, of the %d that the model states (--context N takes more)", taken,
+                 stated);
+    return QN_GO_ON;
 }
 
 int qn__check_vocab(const qn_tokenizer *tokenizer, const qn_model *model)

@@ -8,6 +8,23 @@
 
 /* Tokens taken at once: of prompts, with all logits; rows of prompts whose logits are made. */
 enum { FEED_ROWS = 128, LOGIT_ROWS = 32, FEW_LOGITS = 16, MOST_SEQUENCES = 4096 };
+/* Of models that state more; where even that is too much memory, down to so many. */
+enum { USUAL_CONTEXT = 4096, LEAST_CONTEXT = 256 };
+
+int32_t qn__model_default_context(const qn_model_config *config, const qn_model_options *options,
+                                  uint64_t device_bytes)
+{
+    qn_dtype type = QN_F32;
+    int32_t context = config->context < USUAL_CONTEXT ? config->context : USUAL_CONTEXT;
+    if (qn__arch(config->arch)->learned_positions) return config->context;
+    if (options->cache_type)
+        (void)qn__dtype_parse(options->cache_type, strlen(options->cache_type), &type);
+    int bytes = 4, elements = qn_dtype_block(type, &bytes);
+    double token = 2.0 * config->layers * config->kv_heads * qn__head_size(config) * bytes /
+                   elements * (options->sequences > 1 ? options->sequences : 1);
+    while (context > LEAST_CONTEXT && token * context > (double)device_bytes / 4) context /= 2;
+    return context;
+}
 
 static qn_status set_type(qn_model *model, const char *type)
 {

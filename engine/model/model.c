@@ -79,14 +79,21 @@ static qn_status load(qn_device *device, const qn_model_file *file, const char *
              "%s learns its positions: its context of %d cannot be made shorter", path,
              config.context);
     if (options->adapter) QN_TRY(qn__adapter_open(options->adapter, &config, &adapter));
-    if (options->context > 0) config.context = options->context;
+    const int32_t stated = config.context;
+    config.context =
+        options->context > 0
+            ? options->context
+            : qn__model_default_context(&config, options, qn__device_caps(device)->global_bytes);
     qn_weight_source source = qn__weights_of_file(file, &config, path);
     source.adapter = options->adapter ? &adapter : NULL;
     qn_status status = qn__weights_check(&source);
     qn_dtype wanted = QN_DTYPE_COUNT;
     if (status == QN_OK && options->type) status = qn__quantized_type(options->type, &wanted);
     if (status == QN_OK) status = qn__model_from(device, &source, wanted, model);
-    if (status == QN_OK) status = qn__model_set_cache(*model, options);
+    if (status == QN_OK) {
+        (*model)->stated_context = stated;
+        status = qn__model_set_cache(*model, options);
+    }
     qn__adapter_close(&adapter);
     return status;
 }
@@ -136,6 +143,11 @@ void qn_model_destroy(qn_model **model)
 const qn_model_config *qn_model_get_config(const qn_model *model)
 {
     return &model->config;
+}
+
+int32_t qn_model_stated_context(const qn_model *model)
+{
+    return model->stated_context > 0 ? model->stated_context : model->config.context;
 }
 
 qn_status qn_model_save(qn_model *model, const char *folder)

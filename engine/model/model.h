@@ -12,6 +12,7 @@ struct qn_model {
     qn_store *store;
     bool borrows; /* the store is another's */
     qn_model_config config;
+    int32_t stated_context;
     qn_dtype type;       /* of activations, as qn_network has it */
     qn_dtype cache_type; /* of keys and values in the cache */
     qn_lora lora;        /* of rank above 0: the store has adapters, too */
@@ -47,6 +48,10 @@ qn_status qn__model_from(qn_device *device, const qn_weight_source *source, qn_d
  * outlive it. */
 qn_status qn__model_over(qn_store *store, const qn_model_config *config, const qn_lora *lora,
                          qn_dtype type, qn_model **model) QN_MUST_USE;
+/* The context of a model whose caller names none, by what it states and the device's memory. Pure.
+ */
+int32_t qn__model_default_context(const qn_model_config *config, const qn_model_options *options,
+                                  uint64_t device_bytes);
 /* What the options say of the cache, NULL: nothing; before it is declared. */
 qn_status qn__model_set_cache(qn_model *model, const qn_model_options *options) QN_MUST_USE;
 /* Declare the cache and plan for it, without touching a device: its memory then counts

@@ -1,6 +1,6 @@
 /* config.json of every architecture: what is read, that what is written says the same, and what is
  * refused with its name. */
-#include "model/weights.h"
+#include "model/model.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,6 +94,26 @@ static void windows(void **state)
                &c);
     assert_true(qn__layer_has_window(&c, 0) && !qn__layer_has_window(&c, 1));
     assert_true(qn__layer_has_window(&c, 2) && !qn__layer_has_window(&c, 3));
+}
+
+static void usual_contexts(void **state)
+{
+    (void)state;
+    qn_model_config c;
+    const qn_model_options f32 = {0}, q8 = {.cache_type = "q8_0"}, four = {.sequences = 4};
+    const uint64_t giga = 1 << 30;
+    assert_int_equal(qn_model_config_named(QN_LLAMA, "1.1B", &c), QN_OK); /* 44 KB a token in f32 */
+    c.context = 131072;
+    assert_int_equal(qn__model_default_context(&c, &f32, 16 * giga), 4096);
+    assert_int_equal(qn__model_default_context(&c, &f32, giga), 4096);
+    assert_int_equal(qn__model_default_context(&c, &f32, giga / 2), 2048);
+    assert_int_equal(qn__model_default_context(&c, &q8, giga / 4), 4096);
+    assert_int_equal(qn__model_default_context(&c, &four, giga), 1024);
+    assert_int_equal(qn__model_default_context(&c, &f32, 0), 256);
+    c.context = 2048;
+    assert_int_equal(qn__model_default_context(&c, &f32, 16 * giga), 2048);
+    assert_int_equal(qn_model_config_named(QN_GPT2, "124M", &c), QN_OK); /* learns them all */
+    assert_int_equal(qn__model_default_context(&c, &f32, 0), 1024);
 }
 
 static void rotary(void **state)
@@ -227,8 +247,9 @@ static void weights_of_a_layer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(families), cmocka_unit_test(windows),
-                                       cmocka_unit_test(rotary), cmocka_unit_test(refused),
-                                       cmocka_unit_test(weights_of_a_layer)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(families),       cmocka_unit_test(windows),
+        cmocka_unit_test(usual_contexts), cmocka_unit_test(rotary),
+        cmocka_unit_test(refused),        cmocka_unit_test(weights_of_a_layer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,8 +93,10 @@ QN_API qn_status qn_model_load(qn_device *device, const char *path, qn_model **m
 typedef struct qn_model_options {
     uint32_t size;       /* sizeof(qn_model_options) */
     const char *adapter; /* a folder in PEFT's layout, folded into the weights as they are read */
-    int32_t context;     /* at most so many tokens, to save memory; rotary positions only */
-    const char *type;    /* quantize what is in floats to this format as it is read: "q8_0" ... */
+    /* At most so many tokens; rotary positions only. 0: as the model states, but at most 4096, and
+     * less where keys and values of so many would take a quarter of the device's memory. */
+    int32_t context;
+    const char *type; /* quantize what is in floats to this format as it is read: "q8_0" ... */
     /* What keys and values are kept in, when sequences are made token by token: "f32", "f16",
      * "bf16", or in blocks of 32, "q8_0", "q4_0", where the size of a head is a multiple of that.
      * NULL: f32. With another type than f32, qn_model_logits and what evaluates by it go through
@@ -107,6 +109,8 @@ QN_API qn_status qn_model_open(qn_device *device, const char *path, const qn_mod
                                qn_model **model) QN_MUST_USE;
 QN_API void qn_model_destroy(qn_model **model);
 QN_API const qn_model_config *qn_model_get_config(const qn_model *model);
+/* What the model's file states; its config has what it was opened for. */
+QN_API int32_t qn_model_stated_context(const qn_model *model);
 /* Write config.json and model.safetensors (transformers loads them). */
 QN_API qn_status qn_model_save(qn_model *model, const char *folder) QN_MUST_USE;
 
