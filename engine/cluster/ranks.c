@@ -117,6 +117,32 @@ static qn_status run_sum(qn_ranks *r, qn_job *job)
     return status;
 }
 
+/* Each rank to the one that is `step` after it, all at once. */
+static qn_status pass_on(qn_wire *wire, const qn_comm_share *share, int step)
+{
+    int to = (wire->rank + step) % wire->size;
+    int from = (wire->rank - step + wire->size) % wire->size;
+    const qn_comm_part *mine = share->parts + share->first[wire->rank],
+                       *theirs = share->parts + share->first[from];
+    int have = share->first[wire->rank + 1] - share->first[wire->rank];
+    int come = share->first[from + 1] - share->first[from];
+    for (int i = 0; i < have || i < come; i++)
+        QN_TRY(wire->exchange(wire, i < have ? mine[i].data : NULL, i < have ? mine[i].bytes : 0,
+                              to, i < come ? theirs[i].data : NULL, i < come ? theirs[i].bytes : 0,
+                              from));
+    return QN_OK;
+}
+
+static qn_status run_share(qn_ranks *r, qn_job *job)
+{
+    qn_status status = QN_OK;
+    QN_TRY(job->share.open(job->share.user));
+    for (int step = 1; step < r->wire->size && status == QN_OK; step++)
+        status = pass_on(r->wire, &job->share, step);
+    QN_TRY(job->share.close(job->share.user));
+    return status;
+}
+
 /* As the tree over ranks adds: a sum of one leaf each. */
 static float reduce(const float *values, int count, size_t stride, qn_comm_op op)
 {
@@ -188,6 +214,12 @@ static qn_status sum_leaves(qn_comm *comm, const qn_comm_sum *sum, int *ticket)
     return post(ranks_of(comm), &job, ticket);
 }
 
+static qn_status share_parts(qn_comm *comm, const qn_comm_share *share, int *ticket)
+{
+    const qn_job job = {.name = "share", .run = run_share, .share = *share};
+    return post(ranks_of(comm), &job, ticket);
+}
+
 static qn_status all_gather(qn_comm *comm, const void *mine, uint64_t bytes, void *all, int *ticket)
 {
     const qn_job job = {
@@ -241,6 +273,7 @@ qn_status qn__ranks_create(qn_wire *wire, qn_ranks **ranks)
                         .size = wire->size,
                         .all_reduce = all_reduce,
                         .sum_leaves = sum_leaves,
+                        .share = share_parts,
                         .all_gather = all_gather,
                         .broadcast = broadcast,
                         .progress = progress,

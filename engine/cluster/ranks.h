@@ -22,6 +22,7 @@ struct qn_job {
     uint64_t count; /* floats, or bytes of each rank */
     int root;
     qn_comm_sum sum;
+    qn_comm_share share;
     double began, ended; /* qn__seconds; 0: not yet */
 };
 

@@ -24,12 +24,29 @@ typedef struct qn_comm_sum {
     void *user;
 } qn_comm_sum;
 
+/* Bytes that one rank has and all are to have. */
+typedef struct qn_comm_part {
+    void *data; /* by open */
+    uint64_t bytes;
+} qn_comm_part;
+
+typedef struct qn_comm_share {
+    const int *first; /* [size + 1]: rank r has parts[first[r]] up to parts[first[r + 1]] */
+    qn_comm_part *parts;
+    /* By the thread that communicates: as those of a sum. */
+    qn_status (*open)(void *user);
+    qn_status (*close)(void *user);
+    void *user;
+} qn_comm_share;
+
 struct qn_comm {
     int rank, size;
     /* Start a reduction of `count` floats, result everywhere; *ticket is waited for. Collective. */
     qn_status (*all_reduce)(qn_comm *comm, qn_comm_op op, float *data, uint64_t count, int *ticket);
     /* The same over leaves; *sum is copied, what it points to must stay. Collective. */
     qn_status (*sum_leaves)(qn_comm *comm, const qn_comm_sum *sum, int *ticket);
+    /* Every rank's parts to all; *share is copied, what it points to must stay. Collective. */
+    qn_status (*share)(qn_comm *comm, const qn_comm_share *share, int *ticket);
     /* Every rank's `bytes` bytes, by rank. Collective. */
     qn_status (*all_gather)(qn_comm *comm, const void *mine, uint64_t bytes, void *all,
                             int *ticket);

@@ -41,6 +41,7 @@ static qn_status try_micro(const job *j, int64_t micro, double share, qn_trainin
                                    .micro = micro,
                                    .rank = j->comm ? j->comm->rank : 0,
                                    .ranks = j->ranks,
+                                   .zero = o->zero > 0,
                                    .comm = j->comm,
                                    .dropout = (float)o->dropout,
                                    .tune = o->tune,
@@ -138,6 +139,10 @@ static qn_status fit_job(const qn_train_options *o, const qn_model_config *confi
     qn_mesh mesh;
     QN_TRY(qn__mesh_parse(o->mesh, comm ? comm->size : 0, &mesh));
     *j = (job){o, config, device, caps, comm, mesh.dp};
+    if (o->zero > 1)
+        return qn__fail(QN_UNSUPPORTED,
+                        "zero: %lld: gradients and weights are not shared out yet; give --zero 1",
+                        (long long)o->zero);
     QN_CHECK(o->batch >= mesh.dp, "a batch of %lld sequences for %d ranks: give --batch %d or more",
              (long long)o->batch, mesh.dp, mesh.dp);
     return QN_OK;

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "graph/graph.h"
+#include "train/shard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,30 +71,33 @@ static qn_status view(qn_graph *graph, const char *prefix, const char *name, int
 
 static qn_status cut(const qn_training *t, qn_graph *graph, pieces *all)
 {
-    int64_t most = elements_a_piece(t);
+    int64_t most = t->offload ? elements_a_piece(t) : INT64_MAX, from, to;
     qn_weight weight;
     int number = 0;
     for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight); number++) {
         char name[160];
         const char *copy = qn__copy_name(t->store, weight.name, t->type, name, sizeof name);
-        int64_t elements = qn_shape_elements(&weight.shape);
-        for (int64_t first = 0; first < elements; first += most) {
-            int64_t count = elements - first < most ? elements - first : most;
+        qn__shard_range(t, number, t->rank, &from, &to);
+        for (int64_t first = from, count; first < to; first += count) {
+            count = to - first < most ? to - first : most;
             piece *made = more(all);
             if (!made) return qn__fail(QN_OS_ERROR, "out of memory");
             *made = (piece){.decay = weight.decay, .number = number, .first = first, .copy = -1};
             if (copy) QN_TRY(view(graph, "", copy, first, count, &made->copy));
             QN_TRY(view(graph, "", weight.name, first, count, &made->p));
             QN_TRY(view(graph, "grad.", weight.name, first, count, &made->g));
-            QN_TRY(view(graph, "m.", weight.name, first, count, &made->m));
-            QN_TRY(view(graph, "v.", weight.name, first, count, &made->v));
+            QN_TRY(view(graph, "m.", weight.name, first - from, count, &made->m));
+            QN_TRY(view(graph, "v.", weight.name, first - from, count, &made->v));
         }
     }
     return QN_OK;
 }
 
-static qn_status fetch(qn_graph *graph, piece *p)
+static qn_status fetch(const qn_training *t, qn_graph *graph, piece *p)
 {
+    p->m_device = p->m;
+    p->v_device = p->v;
+    if (!t->offload) return QN_OK;
     QN_TRY(qn__graph_fetch(graph, p->m, &p->m_device));
     return qn__graph_fetch(graph, p->v, &p->v_device);
 }
@@ -105,6 +109,7 @@ static qn_status update(const qn_training *t, qn_graph *graph, const piece *p, i
     char line[96];
     qn__training_adamw_line(t, p->number, p->decay, p->first, line, sizeof line);
     QN_TRY(qn__graph_emit(graph, line, inputs, 8, &ignored));
+    if (!t->offload) return QN_OK;
     QN_TRY(qn__graph_send(graph, p->m_device, p->m));
     return qn__graph_send(graph, p->v_device, p->v);
 }
@@ -117,9 +122,9 @@ qn_status qn__offload_update(qn_training *t, qn_graph *graph)
         qn__training_rounds(t) ? qn_graph_input(graph, "train.rounding") : NULL;
     QN_TRY(qn_graph_status(graph));
     qn_status status = cut(t, graph, &all);
-    if (status == QN_OK && all.count > 0) status = fetch(graph, &all.list[0]);
+    if (status == QN_OK && all.count > 0) status = fetch(t, graph, &all.list[0]);
     for (int i = 0; i < all.count && status == QN_OK; i++) {
-        if (i + 1 < all.count) status = fetch(graph, &all.list[i + 1]);
+        if (i + 1 < all.count) status = fetch(t, graph, &all.list[i + 1]);
         if (status == QN_OK)
             status = update(t, graph, &all.list[i], hyper->id, rounding ? rounding->id : -1);
     }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "file/checkpoint.h"
 #include "model/weights.h"
+#include "train/shard.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -29,9 +30,19 @@ static bool next_tensor(const qn_training *training, bool moments, int *cursor, 
 /* As the store has it: bf16 moments take half the room in files, too. */
 static qn_dtype type_of(const qn_training *training, const char *name)
 {
-    return training->store->tensors[qn__store_index(training->store, name)].desc.dtype;
+    int index = qn__store_index(training->store, name); /* other ranks may have it */
+    return index < 0 ? training->moments : training->store->tensors[index].desc.dtype;
 }
 
+/* A whole tensor, wherever it is. Collective for moments that ranks share out. */
+static qn_status read_tensor(const qn_training *t, bool moments, int number, const char *name,
+                             void *values, size_t bytes)
+{
+    if (moments && t->shard) return qn__shard_read(t->shard, name, number, values);
+    return qn_store_read(t->store, name, values, bytes);
+}
+
+/* writer NULL: only give other ranks what they lack. */
 static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool moments)
 {
     const qn_training *training = t->training;
@@ -39,22 +50,32 @@ static qn_status write_payload(qn_trainer *t, qn_checkpoint_writer *writer, bool
     qn_shape shape;
     char name[128];
     int cursor = 0, half = 0;
-    qn_status status = qn__checkpoint_payload(
-        writer, moments ? "optimizer.safetensors" : "weights.safetensors", &payload);
-    while (status == QN_OK &&
+    qn_status status =
+        writer ? qn__checkpoint_payload(
+                     writer, moments ? "optimizer.safetensors" : "weights.safetensors", &payload)
+               : QN_OK;
+    while (status == QN_OK && writer &&
            next_tensor(training, moments, &cursor, &half, name, sizeof name, &shape))
         status = qn__safetensors_writer_declare(payload, name, type_of(training, name), &shape);
     cursor = half = 0;
-    while (status == QN_OK &&
+    bool together = moments && training->shard; /* then also when nothing can be written */
+    int number = 0;
+    while ((status == QN_OK || together) &&
            next_tensor(training, moments, &cursor, &half, name, sizeof name, &shape)) {
         size_t bytes =
             (size_t)qn_shape_elements(&shape) * (size_t)qn_dtype_bytes(type_of(training, name));
         void *values = malloc(bytes + 1);
-        status = values ? qn_store_read(t->training->store, name, values, bytes)
-                        : qn__fail(QN_OS_ERROR, "out of memory");
-        if (status == QN_OK) status = qn__safetensors_writer_add(payload, name, values, bytes);
+        qn_status read = values ? read_tensor(training, moments, number, name, values, bytes)
+                                : qn__fail(QN_OS_ERROR, "out of memory");
+        if (read != QN_OK && together) t->comm->give_up(t->comm);
+        if (status == QN_OK) status = read;
+        if (status == QN_OK && writer)
+            status = qn__safetensors_writer_add(payload, name, values, bytes);
         free(values);
+        number += half == 0;
+        if (read != QN_OK) break;
     }
+    if (!writer) return status;
     if (status == QN_OK) return qn__checkpoint_payload_end(writer, &payload);
     qn__safetensors_writer_destroy(&payload);
     return status;
@@ -120,9 +141,16 @@ static json_t *state_of(const qn_trainer *t)
 qn_status qn__trainer_checkpoint(qn_trainer *t)
 {
     qn_checkpoint_writer *writer = NULL;
-    QN_TRY(qn__checkpoint_begin(t->options->out, t->step, &writer));
-    qn_status status = write_payload(t, writer, false);
+    if (t->comm->rank != 0) return t->training->shard ? write_payload(t, NULL, true) : QN_OK;
+    qn_status status = qn__checkpoint_begin(t->options->out, t->step, &writer);
+    if (status == QN_OK) status = write_payload(t, writer, false);
     if (status == QN_OK) status = write_payload(t, writer, true);
+    else if (t->training->shard) { /* others wait for it */ char message[1024];
+        snprintf(message, sizeof message, "%s", qn_last_error());
+        (void)!write_payload(t, NULL, true);
+        status = qn__fail(status, "%s", message);
+    }
+    if (status != QN_OK && !writer) return status;
     if (status != QN_OK) {
         qn__checkpoint_abort(&writer);
         return status;
@@ -204,7 +232,7 @@ static qn_status read_payload(qn_trainer *t, const qn_checkpoint *checkpoint, bo
     const char *folder = qn__checkpoint_folder(checkpoint);
     qn_shape shape;
     char name[128];
-    int cursor = 0, half = 0;
+    int cursor = 0, half = 0, number = 0;
     if (!file) return qn__fail(QN_BAD_DATA, "%s: %s is missing", folder, file_name);
     while (next_tensor(t->training, moments, &cursor, &half, name, sizeof name, &shape)) {
         const qn_range *range = qn__safetensors_find(file, name);
@@ -216,7 +244,10 @@ static qn_status read_payload(qn_trainer *t, const qn_checkpoint *checkpoint, bo
             return qn__fail(QN_BAD_DATA,
                             "%s/%s: tensor %s has another type or shape than the model", folder,
                             file_name, name);
-        QN_TRY(qn_store_write(t->training->store, name, range->data, range->bytes));
+        if (moments && t->training->shard)
+            QN_TRY(qn__shard_write(t->training->shard, name, number, range->data));
+        else QN_TRY(qn_store_write(t->training->store, name, range->data, range->bytes));
+        number += half == 0;
     }
     return QN_OK;
 }

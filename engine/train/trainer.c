@@ -251,7 +251,9 @@ static qn_status take_step(qn_trainer *t, qn_step_info *info)
     QN_TRY(compute(t, &loss, &norm, &good));
     qn_hyper hyper = hyper_of(t, norm);
     if (good) {
-        QN_TRY(qn__training_update(t->training, &hyper));
+        qn_status status = qn__training_update(t->training, &hyper);
+        if (status != QN_OK) t->comm->give_up(t->comm);
+        QN_TRY(status);
         t->updates++;
     }
     t->step++;
@@ -326,12 +328,9 @@ qn_status qn_trainer_validate(qn_trainer *t, double *loss)
 /* Every rank has the same weights: the first writes. Collective. */
 static qn_status save(qn_trainer *t, bool model)
 {
-    qn_status status = QN_OK;
-    if (t->comm->rank == 0) {
-        qn__record_sync(t->record);
-        status = qn__trainer_checkpoint(t);
-        if (status == QN_OK && model) status = qn__trainer_save_model(t);
-    }
+    qn__record_sync(t->record);
+    qn_status status = qn__trainer_checkpoint(t);
+    if (t->comm->rank == 0 && status == QN_OK && model) status = qn__trainer_save_model(t);
     return t->comm->agree(t->comm, status);
 }
 

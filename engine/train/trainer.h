@@ -50,7 +50,7 @@ qn_status qn__trainer_save_model(qn_trainer *trainer) QN_MUST_USE;
 qn_status qn__trainer_try(const qn_train_options *options, qn_device *device, const qn_caps *caps,
                           qn_status (*fn)(void *user, qn_training *training),
                           void *user) QN_MUST_USE;
-/* Write a checkpoint of this step; trim the older ones. */
+/* Write a checkpoint of this step, on rank 0; trim the older ones. Collective. */
 qn_status qn__trainer_checkpoint(qn_trainer *trainer) QN_MUST_USE;
 /* Are the sums of a run added as they were when this state was saved? Where not, the log says which
  * ops add in another order. */

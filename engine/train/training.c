@@ -6,6 +6,7 @@
 #include "train/leaves.h"
 #include "train/offload.h"
 #include "train/reduce.h"
+#include "train/shard.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,12 +21,28 @@ static const char *prefixed(char *text, size_t bytes, const char *prefix, const 
     return text;
 }
 
+/* A rank that has some of the elements has them as a line. */
+static qn_status declare_moments(qn_training *t, const qn_weight *weight, int number)
+{
+    char name[128];
+    int64_t from, to;
+    qn__shard_range(t, number, t->rank, &from, &to);
+    qn_shape line = {.rank = 1, .dim = {to - from}};
+    if (from == to) return QN_OK;
+    for (int i = 0; i < 2; i++)
+        QN_TRY(qn_store_add(t->store, "moments",
+                            prefixed(name, sizeof name, i ? "v" : "m", weight->name), t->moments,
+                            t->zero ? &line : &weight->shape));
+    return QN_OK;
+}
+
 static qn_status declare(qn_training *t)
 {
     qn_store *store = t->store;
     qn_weight weight;
     qn_shape rows = {.rank = 1, .dim = {t->rows}}, eight = {.rank = 1, .dim = {8}};
     char name[128];
+    int number = 0;
     QN_TRY(qn__weights_declare(store, &t->config, t->matrices));
     QN_TRY(qn__lora_declare(store, &t->config, &t->lora));
     QN_TRY(qn__copies_declare(store, &t->config, &t->lora, t->type));
@@ -37,10 +54,7 @@ static qn_status declare(qn_training *t)
         if (weight.role == QN_TOKENS && t->config.tied)
             QN_TRY(qn_store_add(store, group, prefixed(name, sizeof name, "grad2", weight.name),
                                 QN_F32, &weight.shape));
-        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "m", weight.name),
-                            t->moments, &weight.shape));
-        QN_TRY(qn_store_add(store, "moments", prefixed(name, sizeof name, "v", weight.name),
-                            t->moments, &weight.shape));
+        QN_TRY(declare_moments(t, &weight, number++));
         QN_TRY(qn_store_add(store, "norm", prefixed(name, sizeof name, "norm", weight.name), QN_F32,
                             &parts));
     }
@@ -210,7 +224,7 @@ static qn_status build_update(qn_training *t)
     int number = 0;
     QN_TRY(qn_graph_create(t->store, &t->update_graph));
     qn_graph *g = t->update_graph;
-    if (t->offload) {
+    if (t->offload || t->zero) {
         QN_TRY(qn__offload_update(t, g));
         return plan(t, g, &t->update_plan);
     }
@@ -323,7 +337,9 @@ qn_status qn__training_create(qn_device *device, const qn_caps *caps, const qn_m
     t->tune = options->tune;
     t->tune_seconds = options->tune_seconds;
     t->head_chunk = qn__head_rows(options->head_chunk, t->rows, config->vocab, options->type);
+    t->zero = options->zero && t->ranks > 1;
     qn_status status = share_leaves(t);
+    if (status == QN_OK) status = qn__shard_declare(t);
     if (status == QN_OK && t->rows >= INT32_MAX / 4)
         status = qn__fail(QN_BAD_ARGUMENT, "micro-batch x context is too large");
     if (status == QN_OK) status = qn__store_create(device, caps, &t->store);
@@ -346,6 +362,7 @@ void qn__training_destroy(qn_training **training)
     if (t->store && t->store->device)
         (void)!qn__device_finish(t->store->device); /* host arrays may be in use */
     qn__reduce_destroy(&t->reduce);
+    qn__shard_destroy(&t->shard);
     qn_model_destroy(&t->writer);
     qn_plan *plans[] = {t->step_plan, t->eval_plan, t->norm_plan, t->update_plan};
     qn_graph *graphs[] = {t->step_graph, t->eval_graph, t->norm_graph, t->update_graph};
@@ -364,6 +381,7 @@ void qn__training_destroy(qn_training **training)
     free(t->shares);
     free(t->norms);
     free(t->first);
+    free(t->starts);
     free(t);
     *training = NULL;
 }
@@ -425,6 +443,7 @@ qn_status qn__training_prepare(qn_training *t)
     QN_TRY(qn_plan_prepare(t->norm_plan));
     QN_TRY(qn_plan_prepare(t->update_plan));
     if (t->comm) QN_TRY(qn__reduce_create(t, t->comm, &t->reduce));
+    if (t->comm && t->zero) QN_TRY(qn__shard_create(t, &t->shard));
     QN_TRY(qn__rope_fill(t->store, &t->config));
     return t->packed ? QN_OK : write_causal(t);
 }
@@ -601,7 +620,8 @@ qn_status qn__training_update(qn_training *t, const qn_hyper *hyper)
         QN_TRY(qn__store_write_later(t->store, qn__store_index(t->store, "train.rounding"),
                                      t->rounding[t->turn], sizeof t->rounding[0]));
     t->turn = 1 - t->turn;
-    return qn_plan_run(t->update_plan, QN_ALL, 0, 0);
+    QN_TRY(qn_plan_run(t->update_plan, QN_ALL, 0, 0));
+    return t->shard ? qn__shard_spread(t->shard) : QN_OK;
 }
 
 qn_status qn__training_eval(qn_training *t, const int32_t *ids, const int32_t *targets, double *nll,

@@ -23,6 +23,10 @@ typedef struct qn_training {
     int64_t first_leaf;   /* of this rank */
     int rank, ranks;
     qn_comm *comm;            /* NULL: this process is alone */
+    bool zero;                /* each rank has the moments of its run: see shard.h */
+    int64_t *starts;          /* [tensors + 1]: elements of trained tensors before each */
+    int tensors;              /* that are trained */
+    struct qn_shard *shard;   /* NULL likewise */
     struct qn_reduce *reduce; /* NULL likewise */
     int64_t length;           /* tokens a sequence, at most the context */
     int64_t rows;             /* micro * length */
@@ -63,6 +67,7 @@ typedef struct qn_training {
 typedef struct qn_training_options {
     int64_t batch, micro; /* sequences, of all ranks together; of a leaf */
     int rank, ranks;      /* ranks 0: one */
+    bool zero;            /* ranks share out the moments */
     qn_comm *comm;        /* the other ranks; NULL: none, or only to look at */
     int64_t length;       /* tokens a sequence; 0: the context */
     float dropout;
@@ -106,7 +111,8 @@ void qn__training_set_positions(qn_training *training, int64_t leaf, const int32
  * those of the gradient itself. */
 qn_status qn__training_step(qn_training *training, uint64_t seed, int64_t step, double *loss,
                             double *grad_norm) QN_MUST_USE;
-/* AdamW on the gradients of the last step; enqueued. */
+/* AdamW on the gradients of the last step; enqueued. Collective where ranks share out the moments.
+ */
 qn_status qn__training_update(qn_training *training, const qn_hyper *hyper) QN_MUST_USE;
 /* Op adamw with its attributes for elements [first, ..) of the number-th trained tensor. */
 void qn__training_adamw_line(const qn_training *training, int number, bool decay, int64_t first,
