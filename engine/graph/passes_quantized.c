@@ -50,10 +50,31 @@ static void fuse_siblings(const qn_graph *graph, qn_node *nodes, int count, int 
     }
 }
 
+/* rms_norm or swiglu, quantize -> the op with q8x. */
+static void fuse_quantize(const qn_graph *graph, qn_node *nodes, int count, int at, int attr,
+                          const int *reads)
+{
+    qn_node *node = &nodes[at];
+    int y = node->out[0];
+    if (node->backward || !qn__own_storage(graph, y) || reads[y] != 1) return;
+    if (graph->tensors[y]->desc.dtype != QN_F32) return;
+    for (int i = at + 1; i < count; i++) {
+        if (nodes[i].dead || nodes[i].op != QN_OP_QUANTIZE || nodes[i].in[0] != y) continue;
+        node->attr[attr] = (qn_attr){.i = 1, .f = 1};
+        node->out[0] = nodes[i].out[0];
+        nodes[i].dead = true;
+        return;
+    }
+}
+
 void qn__pass_fuse_quantized(const qn_graph *graph, qn_node *nodes, int count, const int *reads)
 {
     for (int i = 0; i < count; i++) {
-        if (nodes[i].dead || nodes[i].op != QN_OP_QMATMUL) continue;
+        enum { NORM_Q8X = 1, SWIGLU_Q8X = 0 }; /* attributes */
+        if (nodes[i].dead) continue;
+        if (nodes[i].op == QN_OP_RMS_NORM) fuse_quantize(graph, nodes, count, i, NORM_Q8X, reads);
+        if (nodes[i].op == QN_OP_SWIGLU) fuse_quantize(graph, nodes, count, i, SWIGLU_Q8X, reads);
+        if (nodes[i].op != QN_OP_QMATMUL) continue;
         fuse_sum(graph, nodes, count, i, reads);
         fuse_siblings(graph, nodes, count, i);
     }

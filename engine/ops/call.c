@@ -123,6 +123,15 @@ void qn__out_like(qn_call *call, int out, int in)
     qn__out_shape(call, out, call->in[in].desc.dtype, &call->in[in].desc.shape);
 }
 
+qn_status qn__out_q8x(qn_call *call, int out, int in)
+{
+    int64_t cols = qn__cols(&call->in[in]);
+    QN_CHECK(cols % 32 == 0, "%s: rows of %lld elements; q8x has whole blocks of 32",
+             qn__op_row(qn__op_id(call->op))->stem, (long long)cols);
+    qn__out_shape(call, out, QN_Q8X, &call->in[in].desc.shape);
+    return QN_OK;
+}
+
 qn_dtype qn__out_type(const qn_call *call, int attr, int in)
 {
     static const qn_dtype types[] = {QN_F32, QN_F32, QN_F16, QN_BF16};

@@ -12,6 +12,7 @@ enum {
     TILE_GROUP = 256, /* of elementwise tile kernels */
     GROUP_ROWS = 4,   /* rows of a tile group, as in rows.clh */
     EACH_BLOCK = 4096,
+    WIDE_BLOCKS = 16, /* of 32 elements, as QN_BLOCK_ITEM */
     COLUMN_ROWS = 64,
     STRIP = 1024
 }; /* as in elementwise.clh, columns.clh */
@@ -125,8 +126,7 @@ void qn__exec_tensor(qn_exec *exec, const qn_operand *operand)
 {
     if (!exec->kernel || !operand->there || !operand->buffer)
         add_buffer(exec, exec->device ? qn__device_nothing(exec->device) : NULL, 0);
-    else
-        add_buffer(exec, operand->buffer, operand->offset / unit_bytes(operand->desc.dtype));
+    else add_buffer(exec, operand->buffer, operand->offset / unit_bytes(operand->desc.dtype));
 }
 
 void qn__exec_scratch(qn_exec *exec, const qn_call *call, uint64_t offset)
@@ -139,8 +139,7 @@ void qn__exec_scratch_as(qn_exec *exec, const qn_call *call, uint64_t offset, qn
     if (!exec->kernel || !call->scratch.buffer)
         add_buffer(exec, exec->device ? qn__device_nothing(exec->device) : NULL, 0);
     else
-        add_buffer(exec, call->scratch.buffer,
-                   (call->scratch.offset + offset) / unit_bytes(dtype));
+        add_buffer(exec, call->scratch.buffer, (call->scratch.offset + offset) / unit_bytes(dtype));
 }
 
 void qn__exec_i32(qn_exec *exec, int64_t value)
@@ -211,6 +210,14 @@ qn_status qn__exec_elementwise(qn_exec *exec, const qn_call *call, int64_t n)
     if (call->variant->family == QN_TILE)
         return qn__exec_run1(exec, qn__ceil_div(n, TILE_GROUP * qn__exec_width(call)), TILE_GROUP);
     return qn__exec_run1(exec, qn__ceil_div(n, GROUP), GROUP);
+}
+
+qn_status qn__exec_blocks(qn_exec *exec, const qn_call *call, int64_t blocks)
+{
+    qn__exec_i32(exec, blocks);
+    if (call->variant->family == QN_WIDE)
+        return qn__exec_run1(exec, qn__ceil_div(blocks, WIDE_BLOCKS), 1);
+    return qn__exec_run1(exec, qn__ceil_div(blocks, GROUP), GROUP);
 }
 
 int64_t qn__exec_width(const qn_call *call)

@@ -43,6 +43,8 @@ qn_status qn__exec_run2(qn_exec *exec, int64_t groups0, int64_t groups1,
                         int64_t local0) QN_MUST_USE;
 /* The grid of QN_EACH over n elements (adds the argument n). */
 qn_status qn__exec_elementwise(qn_exec *exec, const qn_call *call, int64_t n) QN_MUST_USE;
+/* The grid of QN_PUT_EACH over blocks of 32 elements (adds the argument n). */
+qn_status qn__exec_blocks(qn_exec *exec, const qn_call *call, int64_t blocks) QN_MUST_USE;
 /* What QN_W is in this variant's kernels: 1, 4 or 16. */
 int64_t qn__exec_width(const qn_call *call);
 /* n items (adds the argument n): in groups of 64, wide one a group. */

@@ -186,6 +186,8 @@ bool qn__product_joins(const qn_call *call);
 
 /* Shape rules: outputs like an input. */
 void qn__out_like(qn_call *call, int out, int in);
+/* Of the same shape, in q8x: whole blocks of 32. */
+qn_status qn__out_q8x(qn_call *call, int out, int in) QN_MUST_USE;
 void qn__out_shape(qn_call *call, int out, qn_dtype dtype, const qn_shape *shape);
 /* The type that attribute `attr`, same/f32/f16/bf16, names; same: that of input `in`. */
 qn_dtype qn__out_type(const qn_call *call, int attr, int in);

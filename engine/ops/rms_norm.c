@@ -2,6 +2,7 @@
 
 enum { X, GAMMA };
 enum { Y, RSTD };
+enum { EPS, Q8X };
 
 static qn_status shape(qn_call *call)
 {
@@ -9,7 +10,8 @@ static qn_status shape(qn_call *call)
     QN_TRY(qn__check_rank(call, X, 1, QN_MAX_RANK));
     QN_TRY(qn__check_rank(call, GAMMA, 1, 1));
     QN_TRY(qn__check_dim(call, GAMMA, 0, qn__cols(&call->in[X])));
-    qn__out_like(call, Y, X);
+    if (call->attr[Q8X].i) QN_TRY(qn__out_q8x(call, Y, X));
+    else qn__out_like(call, Y, X);
     qn_shape rows = call->in[X].desc.shape;
     rows.rank--;
     qn__out_shape(call, RSTD, QN_F32, &rows);
@@ -23,12 +25,12 @@ static void cost(const qn_call *call, qn_cost *cost)
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, "rms_norm_fwd", "%s", "");
+    qn__exec_begin(exec, call, call->attr[Q8X].i ? "rms_norm_q8x" : "rms_norm_fwd", "%s", "");
     qn__exec_tensor(exec, &call->out[Y]);
     qn__exec_tensor(exec, &call->out[RSTD]);
     qn__exec_tensor(exec, &call->in[X]);
     qn__exec_tensor(exec, &call->in[GAMMA]);
-    qn__exec_f32(exec, call->attr[0].f);
+    qn__exec_f32(exec, call->attr[EPS].f);
     qn__exec_i32(exec, qn__cols(&call->in[X]));
     return qn__exec_rows(exec, call, qn__rows(&call->in[X]));
 }

@@ -1,11 +1,13 @@
 #include "ops/exec.h"
 
 enum { GATE, UP };
+enum { Q8X };
 
 static qn_status shape(qn_call *call)
 {
     QN_TRY(qn__check_elements(call, 1u << GATE | 1u << UP));
     QN_TRY(qn__check_like(call, UP, GATE));
+    if (call->attr[Q8X].i) return qn__out_q8x(call, 0, GATE);
     qn__out_like(call, 0, GATE);
     return QN_OK;
 }
@@ -17,10 +19,11 @@ static void cost(const qn_call *call, qn_cost *cost)
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, "swiglu_fwd", "%s", "");
+    qn__exec_begin(exec, call, call->attr[Q8X].i ? "swiglu_q8x" : "swiglu_fwd", "%s", "");
     qn__exec_tensor(exec, &call->out[0]);
     qn__exec_tensor(exec, &call->in[GATE]);
     qn__exec_tensor(exec, &call->in[UP]);
+    if (call->attr[Q8X].i) return qn__exec_blocks(exec, call, qn__elements(&call->in[GATE]) / 32);
     return qn__exec_elementwise(exec, call, qn__elements(&call->in[GATE]));
 }
 
@@ -36,6 +39,11 @@ static qn_status bwd(qn_exec *exec, const qn_call *call)
     return qn__exec_elementwise(exec, call, qn__elements(&call->in[GATE]));
 }
 
+static const char *refuse_tile(const qn_call *call)
+{
+    return call->attr[Q8X].i ? "q8x is made a block an item" : qn__refuse_tile(call);
+}
+
 const qn_op qn__op_swiglu = {
     .shape = shape,
     .cost = cost,
@@ -44,5 +52,13 @@ const qn_op qn__op_swiglu = {
     .bwd_reads_in = 1u << GATE | 1u << UP,
     .fwd_in_place = 1u << GATE | 1u << UP,
     .bwd_in_place = true,
-    .variants = QN_VARIANTS_EACH(QN_EXACT),
+    .variants = (const qn_variant[]){{.name = "wide",
+                                      .family = QN_WIDE,
+                                      .order = QN_EXACT,
+                                      .refuse = qn__refuse_wide,
+                                      .settings = qn__each_settings,
+                                      .refuse_setting = qn__refuse_each},
+                                     {"tile", QN_TILE, QN_EXACT, refuse_tile, NULL},
+                                     {"plain", QN_PLAIN, QN_EXACT, qn__refuse_never, NULL},
+                                     {0}},
 };

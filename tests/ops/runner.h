@@ -176,6 +176,8 @@ bool judge_results_same(test *t, const char *what, const result *got, const resu
 /* ---- runner_fused.c ---- */
 
 /* The outputs of a fused op beside those of the ops that it replaces, bit for bit. */
+/* Is output `out` judged beside the parts of the op alone? */
+bool made_by_parts(const test *t, int out);
 bool judge_fused(test *t, const result *r);
 
 /* ---- runner_checks.c ---- */

@@ -13,10 +13,12 @@ enum { ELSEWHERE = 3, ORDERS = QN_EXACT + 1 };
 
 static bool forward_matches(test *t, const result *r)
 {
-    for (int o = 0; o < t->row->out_count; o++)
+    for (int o = 0; o < t->row->out_count; o++) {
+        if (made_by_parts(t, o)) continue;
         if (t->want_out[o].there && !judge_close(t, "forward", t->row->out[o].name, &r->out[o],
                                                  t->want_out[o].d, t->cases->fwd))
             return false;
+    }
     return true;
 }
 

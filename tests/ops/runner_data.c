@@ -194,6 +194,7 @@ static void choose_gradients(test *t)
     t->differentiable = 0;
     if (t->row->gradient == QN_GRAD_NONE) return;
     if (t->cases->no_gradient && t->cases->no_gradient(t)) return;
+    if (qn_dtype_is_block(t->call.out[0].desc.dtype)) return;
     for (int i = 0; i < t->row->in_count; i++) {
         const qn_op_slot *slot = &t->row->in[i];
         bool whole = t->call.in[i].desc.dtype == QN_I32 || t->call.in[i].desc.dtype == QN_U8;

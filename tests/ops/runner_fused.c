@@ -1,4 +1,5 @@
-/* An op that fuses others gives their bits: matmul with bias and act, swiglu. */
+/* An op that fuses others gives their bits: matmul with bias and act, swiglu, what is then
+ * quantized. */
 #include "runner.h"
 
 #include <stdio.h>
@@ -73,9 +74,38 @@ static bool swiglu_parts(test *t, const result *r)
     return good;
 }
 
+bool made_by_parts(const test *t, int out)
+{
+    return t->row->id != QN_OP_QUANTIZE && t->want_out[out].there &&
+           t->want_out[out].desc.dtype == QN_Q8X;
+}
+
+/* The op without its attribute q8x, then quantize. */
+static bool quantized_parts(test *t, const result *r)
+{
+    const host *in[QN_OP_MAX_IN];
+    char line[sizeof t->line];
+    host value = {0};
+    for (int i = 0; i < t->row->in_count; i++) in[i] = t->in[i].there ? &t->in[i] : NULL;
+    memcpy(line, t->line, sizeof line);
+    char *attr = strstr(line, " q8x=1"), *inputs = strstr(line, " :");
+    if (!attr || !inputs || attr > inputs) {
+        test_fail(t, "q8x without the attribute");
+        return false;
+    }
+    *inputs = 0;
+    memmove(attr, attr + 6, strlen(attr + 6) + 1);
+    bool good = part(t, line, t->variant, in, t->row->in_count, &value) &&
+                apply(t, "quantize", NULL, &value) &&
+                judge_same(t, "fused beside its parts", "y", &r->out[0], &value);
+    host_free(&value);
+    return good;
+}
+
 bool judge_fused(test *t, const result *r)
 {
     if (r->own) return true;
+    if (made_by_parts(t, 0)) return quantized_parts(t, r);
     if (t->row->id == QN_OP_SWIGLU)
         return t->in[0].desc.dtype != QN_F32 || swiglu_parts(t, r); /* it rounds once, not twice */
     if (t->row->id != QN_OP_MATMUL || (!t->in[2].there && !t->call.attr[2].i)) return true;
