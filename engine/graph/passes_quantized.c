@@ -50,7 +50,7 @@ static void fuse_siblings(const qn_graph *graph, qn_node *nodes, int count, int 
     }
 }
 
-/* rms_norm or swiglu, quantize -> the op with q8x. */
+/* rms_norm or swiglu, quantize -> the op with out=q8x. */
 static void fuse_quantize(const qn_graph *graph, qn_node *nodes, int count, int at, int attr,
                           const int *reads)
 {
@@ -70,10 +70,10 @@ static void fuse_quantize(const qn_graph *graph, qn_node *nodes, int count, int 
 void qn__pass_fuse_quantized(const qn_graph *graph, qn_node *nodes, int count, const int *reads)
 {
     for (int i = 0; i < count; i++) {
-        enum { NORM_Q8X = 1, SWIGLU_Q8X = 0 }; /* attributes */
+        enum { NORM_OUT = 1, SWIGLU_OUT = 0 }; /* attributes */
         if (nodes[i].dead) continue;
-        if (nodes[i].op == QN_OP_RMS_NORM) fuse_quantize(graph, nodes, count, i, NORM_Q8X, reads);
-        if (nodes[i].op == QN_OP_SWIGLU) fuse_quantize(graph, nodes, count, i, SWIGLU_Q8X, reads);
+        if (nodes[i].op == QN_OP_RMS_NORM) fuse_quantize(graph, nodes, count, i, NORM_OUT, reads);
+        if (nodes[i].op == QN_OP_SWIGLU) fuse_quantize(graph, nodes, count, i, SWIGLU_OUT, reads);
         if (nodes[i].op != QN_OP_QMATMUL) continue;
         fuse_sum(graph, nodes, count, i, reads);
         fuse_siblings(graph, nodes, count, i);

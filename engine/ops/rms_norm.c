@@ -2,7 +2,7 @@
 
 enum { X, GAMMA };
 enum { Y, RSTD };
-enum { EPS, Q8X };
+enum { EPS, OUT };
 
 static qn_status shape(qn_call *call)
 {
@@ -10,7 +10,7 @@ static qn_status shape(qn_call *call)
     QN_TRY(qn__check_rank(call, X, 1, QN_MAX_RANK));
     QN_TRY(qn__check_rank(call, GAMMA, 1, 1));
     QN_TRY(qn__check_dim(call, GAMMA, 0, qn__cols(&call->in[X])));
-    if (call->attr[Q8X].i) QN_TRY(qn__out_q8x(call, Y, X));
+    if (call->attr[OUT].i) QN_TRY(qn__out_q8x(call, Y, X));
     else qn__out_like(call, Y, X);
     qn_shape rows = call->in[X].desc.shape;
     rows.rank--;
@@ -25,7 +25,7 @@ static void cost(const qn_call *call, qn_cost *cost)
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, call->attr[Q8X].i ? "rms_norm_q8x" : "rms_norm_fwd", "%s", "");
+    qn__exec_begin(exec, call, call->attr[OUT].i ? "rms_norm_q8x" : "rms_norm_fwd", "%s", "");
     qn__exec_tensor(exec, &call->out[Y]);
     qn__exec_tensor(exec, &call->out[RSTD]);
     qn__exec_tensor(exec, &call->in[X]);

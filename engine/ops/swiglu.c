@@ -1,13 +1,13 @@
 #include "ops/exec.h"
 
 enum { GATE, UP };
-enum { Q8X };
+enum { OUT };
 
 static qn_status shape(qn_call *call)
 {
     QN_TRY(qn__check_elements(call, 1u << GATE | 1u << UP));
     QN_TRY(qn__check_like(call, UP, GATE));
-    if (call->attr[Q8X].i) return qn__out_q8x(call, 0, GATE);
+    if (call->attr[OUT].i) return qn__out_q8x(call, 0, GATE);
     qn__out_like(call, 0, GATE);
     return QN_OK;
 }
@@ -19,11 +19,11 @@ static void cost(const qn_call *call, qn_cost *cost)
 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
-    qn__exec_begin(exec, call, call->attr[Q8X].i ? "swiglu_q8x" : "swiglu_fwd", "%s", "");
+    qn__exec_begin(exec, call, call->attr[OUT].i ? "swiglu_q8x" : "swiglu_fwd", "%s", "");
     qn__exec_tensor(exec, &call->out[0]);
     qn__exec_tensor(exec, &call->in[GATE]);
     qn__exec_tensor(exec, &call->in[UP]);
-    if (call->attr[Q8X].i) return qn__exec_blocks(exec, call, qn__elements(&call->in[GATE]) / 32);
+    if (call->attr[OUT].i) return qn__exec_blocks(exec, call, qn__elements(&call->in[GATE]) / 32);
     return qn__exec_elementwise(exec, call, qn__elements(&call->in[GATE]));
 }
 
@@ -41,7 +41,7 @@ static qn_status bwd(qn_exec *exec, const qn_call *call)
 
 static const char *refuse_tile(const qn_call *call)
 {
-    return call->attr[Q8X].i ? "q8x is made a block an item" : qn__refuse_tile(call);
+    return call->attr[OUT].i ? "q8x is made a block an item" : qn__refuse_tile(call);
 }
 
 const qn_op qn__op_swiglu = {

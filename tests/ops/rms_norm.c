@@ -11,7 +11,7 @@ const op_cases cases_rms_norm = {
             "rms_norm : x={f16,bf16}[{3,67},{n:19,64,130}] gamma=f32[{n}]",
             "rms_norm : x=f32[5,{c:1,13,63,64,65,128}] gamma=f32[{c}]",
             "rms_norm : x=f32[{0,1,61,63,64,65},16] gamma=f32[16]",
-            "rms_norm q8x=1 : x=f32[{1,5,65},{c:32,96,128,1056}] gamma=f32[{c}]",
+            "rms_norm out=q8x : x=f32[{1,5,65},{c:32,96,128,1056}] gamma=f32[{c}]",
             NULL,
         },
     .sizes =
@@ -30,7 +30,7 @@ const op_cases cases_rms_norm = {
         (const char *const[]){
             "rms_norm : x=f32[3,4] gamma=f32[3]",
             "rms_norm : x=f32[3,4]",
-            "rms_norm q8x=1 : x=f32[3,33] gamma=f32[33]",
+            "rms_norm out=q8x : x=f32[3,33] gamma=f32[33]",
             "rms_norm : x=f32[3,4] gamma=f32[1,4]",
             NULL,
         },

@@ -80,7 +80,7 @@ bool made_by_parts(const test *t, int out)
            t->want_out[out].desc.dtype == QN_Q8X;
 }
 
-/* The op without its attribute q8x, then quantize. */
+/* The op without out=q8x, then quantize. */
 static bool quantized_parts(test *t, const result *r)
 {
     const host *in[QN_OP_MAX_IN];
@@ -88,13 +88,13 @@ static bool quantized_parts(test *t, const result *r)
     host value = {0};
     for (int i = 0; i < t->row->in_count; i++) in[i] = t->in[i].there ? &t->in[i] : NULL;
     memcpy(line, t->line, sizeof line);
-    char *attr = strstr(line, " q8x=1"), *inputs = strstr(line, " :");
+    char *attr = strstr(line, " out=q8x"), *inputs = strstr(line, " :");
     if (!attr || !inputs || attr > inputs) {
         test_fail(t, "q8x without the attribute");
         return false;
     }
     *inputs = 0;
-    memmove(attr, attr + 6, strlen(attr + 6) + 1);
+    memmove(attr, attr + strlen(" out=q8x"), strlen(attr + strlen(" out=q8x")) + 1);
     bool good = part(t, line, t->variant, in, t->row->in_count, &value) &&
                 apply(t, "quantize", NULL, &value) &&
                 judge_same(t, "fused beside its parts", "y", &r->out[0], &value);

@@ -16,7 +16,7 @@ const op_cases cases_swiglu = {
         (const char *const[]){
             "swiglu : gate={t:f16,bf16}[{n:1,61,4097}] up={t}[{n}]",
             "swiglu : gate=f32[{n:0,1,61,4095,4096,4097}] up=f32[{n}]",
-            "swiglu q8x=1 : gate=f32[{r:0,1,3,17},{n:32,96,544}] up=f32[{r},{n}]",
+            "swiglu out=q8x : gate=f32[{r:0,1,3,17},{n:32,96,544}] up=f32[{r},{n}]",
             NULL,
         },
     .sizes =
@@ -31,7 +31,7 @@ const op_cases cases_swiglu = {
         (const char *const[]){
             "swiglu : gate=f32[4] up=f32[5]",
             "swiglu : gate=f32[4]",
-            "swiglu q8x=1 : gate=f32[4] up=f32[4]",
+            "swiglu out=q8x : gate=f32[4] up=f32[4]",
             "swiglu : gate=f32[2,2] up=f32[4]",
             NULL,
         },
