@@ -158,7 +158,8 @@ qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, i
         int stored = inputs[i] >= 0 ? graph->tensors[inputs[i]]->store : -1;
         QN_CHECK(stored < 0 || !qn__store_is_host(graph->store, stored),
                  "%s: input %s is in host memory: fetch it first", row->stem, row->in[i].name);
-        if (inputs[i] >= 0 && !row->in[i].integer && !row->in[i].constant)
+        bool written = row->gradient == QN_GRAD_NONE && row->in[i].in_place;
+        if (inputs[i] >= 0 && !row->in[i].integer && !row->in[i].constant && !written)
             wants_grad |= graph->tensors[inputs[i]]->wants_grad;
     }
     QN_TRY(qn__call_shape(&call));
@@ -172,8 +173,7 @@ qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, i
         if (!call.out[o].there) continue;
         QN_TRY(qn__graph_new_tensor(graph, &call.out[o].desc, &tensor));
         graph->nodes[at].out[o] = tensor;
-        graph->tensors[tensor]->wants_grad =
-            wants_grad && !row->out[o].saved && row->gradient != QN_GRAD_NONE;
+        graph->tensors[tensor]->wants_grad = wants_grad && !row->out[o].saved;
         if (row->alias[o] >= 0) share_storage(graph, tensor, inputs[row->alias[o]]);
     }
     *output = graph->nodes[at].out[0];
@@ -286,6 +286,16 @@ qn_tensor *qn_graph_apply(qn_graph *graph, const char *line, qn_tensor *const *i
     for (size_t i = 0; i < count; i++) ids[i] = inputs[i] ? inputs[i]->id : -1;
     qn_status status = qn__graph_emit(graph, line, ids, (int)count, &output);
     return note(graph, status) == QN_OK && output >= 0 ? graph->tensors[output] : NULL;
+}
+
+qn_tensor *qn__graph_output(qn_tensor *first, int output)
+{
+    if (!first || first->graph->status != QN_OK) return NULL;
+    const qn_graph *graph = first->graph;
+    for (int i = graph->node_count - 1; i >= 0; i--)
+        if (graph->nodes[i].out[0] == first->id && graph->nodes[i].out[output] >= 0)
+            return graph->tensors[graph->nodes[i].out[output]];
+    return NULL;
 }
 
 qn_tensor *qn_graph_reshape(qn_graph *graph, qn_tensor *tensor, const qn_shape *shape)

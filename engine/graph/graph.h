@@ -59,6 +59,8 @@ qn_status qn__graph_new_node(qn_graph *graph, qn_node **node) QN_MUST_USE;
 /* Apply an op to tensor ids; its outputs (saved ones included) are made. *output: the first. */
 qn_status qn__graph_emit(qn_graph *graph, const char *line, const int *inputs, int count,
                          int *output) QN_MUST_USE;
+/* Another output of the op whose first is `first`; NULL where it has none. */
+qn_tensor *qn__graph_output(qn_tensor *first, int output);
 qn_status qn__graph_view(qn_graph *graph, int tensor, const qn_shape *shape,
                          int *output) QN_MUST_USE;
 /* All ranks' f32 tensors reduced into every rank's, in place; not differentiated. Collective. */
