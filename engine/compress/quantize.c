@@ -250,6 +250,7 @@ static qn_status other_file(run *r, const qn_model_file *file, const char *in, c
     QN_TRY(qn__convert_source(file, in, options->adapter, &from));
     const qn_model_config *config = &from.config;
     r->recipe.facts.layers = config->layers;
+    r->recipe.facts.experts = config->experts;
     r->recipe.facts.group = config->kv_heads > 0 ? config->heads / config->kv_heads : 1;
     r->recipe.facts.tied = config->tied;
     r->total = qn_model_parameters(config);

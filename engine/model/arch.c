@@ -27,28 +27,72 @@ static const qn_weight_row gpt2_weights[] = {
     {0},
 };
 
+/* Of Llama and its kin, before the feed-forward part, and after the layers. */
+#define ATTENTION_WEIGHTS                                                                          \
+    {QN_TOKENS, "model.embed_tokens.weight", "token_embd.weight", "VC"},                           \
+        {QN_NORM1, "model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", "C"},      \
+        {QN_Q, "model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", "QC"},           \
+        {QN_Q_BIAS, "model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", "Q"},           \
+        {QN_Q_NORM, "model.layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", "D"},  \
+        {QN_K, "model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", "KC"},           \
+        {QN_K_BIAS, "model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", "K"},           \
+        {QN_K_NORM, "model.layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", "D"},  \
+        {QN_V_, "model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", "KC"},          \
+        {QN_V_BIAS, "model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", "K"},           \
+        {QN_O, "model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", "CQ"},      \
+        {QN_O_BIAS, "model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias", "C"},      \
+    {                                                                                              \
+        QN_NORM2, "model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C" \
+    }
+#define FINAL_WEIGHTS                                                                              \
+    {QN_FINAL, "model.norm.weight", "output_norm.weight", "C"},                                    \
+    {                                                                                              \
+        QN_HEAD, "lm_head.weight", "output.weight", "VC"                                           \
+    }
+
 static const qn_weight_row llama_weights[] = {
-    {QN_TOKENS, "model.embed_tokens.weight", "token_embd.weight", "VC"},
-    {QN_NORM1, "model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", "C"},
-    {QN_Q, "model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", "QC"},
-    {QN_Q_BIAS, "model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", "Q"},
-    {QN_Q_NORM, "model.layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", "D"},
-    {QN_K, "model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", "KC"},
-    {QN_K_BIAS, "model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", "K"},
-    {QN_K_NORM, "model.layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", "D"},
-    {QN_V_, "model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", "KC"},
-    {QN_V_BIAS, "model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", "K"},
-    {QN_O, "model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", "CQ"},
-    {QN_O_BIAS, "model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias", "C"},
-    {QN_NORM2, "model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C"},
+    ATTENTION_WEIGHTS,
     {QN_GATE, "model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", "FC"},
     {QN_GATE_BIAS, "model.layers.%d.mlp.gate_proj.bias", "blk.%d.ffn_gate.bias", "F"},
     {QN_UP, "model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", "FC"},
     {QN_UP_BIAS, "model.layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias", "F"},
     {QN_DOWN, "model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", "CF"},
     {QN_DOWN_BIAS, "model.layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", "C"},
-    {QN_FINAL, "model.norm.weight", "output_norm.weight", "C"},
-    {QN_HEAD, "lm_head.weight", "output.weight", "VC"},
+    FINAL_WEIGHTS,
+    {0},
+};
+
+static const qn_weight_row mixtral_weights[] = {
+    ATTENTION_WEIGHTS,
+    {QN_ROUTER, "model.layers.%d.block_sparse_moe.gate.weight", "blk.%d.ffn_gate_inp.weight", "EC"},
+    {QN_GATE_EXPERTS, "model.layers.%d.block_sparse_moe.experts.*.w1.weight",
+     "blk.%d.ffn_gate_exps.weight", "EXC"},
+    {QN_UP_EXPERTS, "model.layers.%d.block_sparse_moe.experts.*.w3.weight",
+     "blk.%d.ffn_up_exps.weight", "EXC"},
+    {QN_DOWN_EXPERTS, "model.layers.%d.block_sparse_moe.experts.*.w2.weight",
+     "blk.%d.ffn_down_exps.weight", "ECX"},
+    FINAL_WEIGHTS,
+    {0},
+};
+
+static const qn_weight_row qwen_moe_weights[] = {
+    ATTENTION_WEIGHTS,
+    {QN_ROUTER, "model.layers.%d.mlp.gate.weight", "blk.%d.ffn_gate_inp.weight", "EC"},
+    {QN_GATE_EXPERTS, "model.layers.%d.mlp.experts.*.gate_proj.weight",
+     "blk.%d.ffn_gate_exps.weight", "EXC"},
+    {QN_UP_EXPERTS, "model.layers.%d.mlp.experts.*.up_proj.weight", "blk.%d.ffn_up_exps.weight",
+     "EXC"},
+    {QN_DOWN_EXPERTS, "model.layers.%d.mlp.experts.*.down_proj.weight",
+     "blk.%d.ffn_down_exps.weight", "ECX"},
+    {QN_SHARED_ROUTER, "model.layers.%d.mlp.shared_expert_gate.weight",
+     "blk.%d.ffn_gate_inp_shexp.weight", "1C"},
+    {QN_SHARED_GATE, "model.layers.%d.mlp.shared_expert.gate_proj.weight",
+     "blk.%d.ffn_gate_shexp.weight", "SC"},
+    {QN_SHARED_UP, "model.layers.%d.mlp.shared_expert.up_proj.weight", "blk.%d.ffn_up_shexp.weight",
+     "SC"},
+    {QN_SHARED_DOWN, "model.layers.%d.mlp.shared_expert.down_proj.weight",
+     "blk.%d.ffn_down_shexp.weight", "CS"},
+    FINAL_WEIGHTS,
     {0},
 };
 
@@ -108,6 +152,16 @@ static const qn_arch_row arches[QN_ARCH_COUNT] = {
                    .swiglu = true, .gelu_gate = true, .post_norms = true, .plus_one = true,
                    .scaled_tokens = true, .tied = true, .window = QN_WINDOW_ALTERNATE,
                    .head_size = 256, .window_size = 4096, .attention_cap = 50, .logit_cap = 30},
+    [QN_MIXTRAL] = {"mixtral", "MixtralForCausalLM", "llama", mixtral_weights, .grouped = true,
+                    .swiglu = true, .gguf_pairs = true, .gguf_factors = true, .experts = true,
+                    .expert_norm = true, .window = QN_WINDOW_ALL},
+    [QN_QWEN2_MOE] = {"qwen2_moe", "Qwen2MoeForCausalLM", "qwen2moe", qwen_moe_weights,
+                      .grouped = true, .swiglu = true, .bias = QN_BIAS_ALWAYS, .experts = true,
+                      .shared_expert = true},
+    [QN_QWEN3_MOE] = {"qwen3_moe", "Qwen3MoeForCausalLM", "qwen3moe", qwen_moe_weights,
+                      .grouped = true, .swiglu = true, .qk_norm = true, .o_bias = true,
+                      .bias = QN_BIAS_CONFIG, .head_size = 128, .experts = true,
+                      .expert_norm = true},
 };
 
 const qn_arch_row *qn__arch(qn_arch arch)
@@ -137,6 +191,16 @@ bool qn__is_norm(qn_role role)
 {
     return role == QN_NORM1 || role == QN_NORM2 || role == QN_FINAL || role == QN_Q_NORM ||
            role == QN_K_NORM || role == QN_POST1 || role == QN_POST2;
+}
+
+bool qn__is_router(qn_role role)
+{
+    return role == QN_ROUTER || role == QN_SHARED_ROUTER;
+}
+
+bool qn__is_stack(qn_role role)
+{
+    return role == QN_GATE_EXPERTS || role == QN_UP_EXPERTS || role == QN_DOWN_EXPERTS;
 }
 
 int qn__head_size(const qn_model_config *config)
@@ -170,6 +234,10 @@ static int64_t size_of(const qn_model_config *config, char letter)
     case 'A':
         return ((int64_t)config->heads + 2 * (int64_t)config->kv_heads) * qn__head_size(config);
     case '2': return 2 * (int64_t)config->ffn;
+    case 'E': return config->experts;
+    case 'X': return config->expert_ffn;
+    case 'S': return config->shared_ffn;
+    case '1': return 1;
     default: return 3 * (int64_t)config->embed;
     }
 }
@@ -192,6 +260,10 @@ static bool present(const qn_model_config *config, qn_role role)
         return arch->mlp_bias == QN_BIAS_AS_QUERIES ? config->bias : config->mlp_bias;
     case QN_Q_NORM:
     case QN_K_NORM: return arch->qk_norm;
+    case QN_SHARED_ROUTER:
+    case QN_SHARED_GATE:
+    case QN_SHARED_UP:
+    case QN_SHARED_DOWN: return arch->shared_expert;
     case QN_HEAD: return !config->tied;
     default: return true;
     }
@@ -226,6 +298,16 @@ static const char *with_layer(const char *name, int layer, char *text, size_t by
     const char *mark = strstr(name, "%d");
     if (mark) snprintf(text, bytes, "%.*s%d%s", (int)(mark - name), name, layer, mark + 2);
     else snprintf(text, bytes, "%s", name);
+    return text;
+}
+
+const char *qn__expert_name(const qn_weight *weight, int64_t expert, char *text, size_t bytes)
+{
+    const char *mark = strchr(weight->name, '*');
+    int before = mark ? (int)(mark - weight->name) : (int)strlen(weight->name);
+    if (mark)
+        snprintf(text, bytes, "%.*s%lld%s", before, weight->name, (long long)expert, mark + 1);
+    else snprintf(text, bytes, "%s", weight->name);
     return text;
 }
 
@@ -274,6 +356,7 @@ static const struct {
     qn_arch arch;
     const char *name;
     int vocab, layers, heads, kv_heads, embed, ffn, context;
+    int experts, experts_used, expert_ffn, shared_ffn;
 } sizes[] = {
     {QN_GPT2, "124M", 50257, 12, 12, 12, 768, 3072, 1024},
     {QN_GPT2, "355M", 50257, 24, 16, 16, 1024, 4096, 1024},
@@ -288,6 +371,12 @@ static const struct {
     {QN_QWEN3, "0.6B", 151936, 28, 16, 8, 1024, 3072, 40960},
     {QN_PHI3, "mini", 32064, 32, 32, 32, 3072, 8192, 4096},
     {QN_GEMMA2, "2B", 256000, 26, 8, 4, 2304, 9216, 8192},
+    {QN_MIXTRAL, "8x7B", 32000, 32, 32, 8, 4096, 14336, 32768, .experts = 8, .experts_used = 2,
+     .expert_ffn = 14336},
+    {QN_QWEN2_MOE, "A2.7B", 151936, 24, 16, 16, 2048, 5632, 8192, .experts = 60, .experts_used = 4,
+     .expert_ffn = 1408, .shared_ffn = 5632},
+    {QN_QWEN3_MOE, "30B-A3B", 151936, 48, 32, 4, 2048, 6144, 40960, .experts = 128,
+     .experts_used = 8, .expert_ffn = 768},
 };
 
 static qn_status no_such_size(qn_arch arch, const char *size_name)
@@ -324,6 +413,13 @@ qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_co
                                 .tied = true,
                                 .bos = -1,
                                 .eos = -1};
+    if (row->experts) {
+        config->experts = 8;
+        config->experts_used = 2;
+        config->expert_ffn = config->ffn;
+        config->shared_ffn = row->shared_expert ? config->ffn : 0;
+        config->expert_norm = row->expert_norm;
+    }
     if (!size_name) return QN_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         if (sizes[i].arch != arch || strcmp(sizes[i].name, size_name) != 0) continue;
@@ -335,8 +431,12 @@ qn_status qn_model_config_named(qn_arch arch, const char *size_name, qn_model_co
         config->embed = sizes[i].embed;
         config->ffn = sizes[i].ffn;
         config->context = sizes[i].context;
-        config->tied = strcmp(size_name, "1.1B") != 0 && strcmp(size_name, "7B") != 0 &&
-                       strcmp(size_name, "mini") != 0;
+        config->experts = sizes[i].experts;
+        config->experts_used = sizes[i].experts_used;
+        config->expert_ffn = sizes[i].expert_ffn;
+        config->shared_ffn = sizes[i].shared_ffn;
+        config->tied = !row->experts && strcmp(size_name, "1.1B") != 0 &&
+                       strcmp(size_name, "7B") != 0 && strcmp(size_name, "mini") != 0;
         if (row->window == QN_WINDOW_ALTERNATE) config->window = row->window_size;
         if (row->window == QN_WINDOW_LAYERS) config->rope_theta = 1e6f;
         return QN_OK;
@@ -411,6 +511,24 @@ static qn_status check_attention(const qn_model_config *c)
     return arch->learned_positions ? QN_OK : check_rotary(c);
 }
 
+static qn_status check_experts(const qn_model_config *c)
+{
+    const qn_arch_row *arch = qn__arch(c->arch);
+    const int32_t limit = 1 << 24;
+    QN_CHECK(arch->experts || (c->experts == 0 && c->shared_ffn == 0), "%s has no experts, not %d",
+             arch->name, c->experts);
+    if (!arch->experts) return QN_OK;
+    QN_CHECK(c->experts > 0 && c->experts <= 4096, "%d experts are outside [1, 4096]", c->experts);
+    QN_CHECK(c->experts_used > 0 && c->experts_used <= c->experts,
+             "%d experts used of %d: at least 1, at most all", c->experts_used, c->experts);
+    QN_CHECK(c->expert_ffn > 0 && c->expert_ffn < limit, "expert ffn %d is outside [1, 2^24)",
+             c->expert_ffn);
+    QN_CHECK(c->shared_ffn >= 0 && c->shared_ffn < limit &&
+                 (c->shared_ffn > 0) == arch->shared_expert,
+             "%s: a shared expert of width %d", arch->name, c->shared_ffn);
+    return QN_OK;
+}
+
 qn_status qn_model_config_check(const qn_model_config *c)
 {
     const int32_t limit = 1 << 24;
@@ -426,6 +544,7 @@ qn_status qn_model_config_check(const qn_model_config *c)
     QN_CHECK(c->context > 0 && c->context < limit, "context %d is outside [1, 2^24)", c->context);
     QN_CHECK(c->norm_eps > 0 && isfinite(c->norm_eps), "norm_eps %g must be above 0 and finite",
              (double)c->norm_eps);
+    QN_TRY(check_experts(c));
     return check_attention(c);
 }
 
@@ -444,8 +563,9 @@ double qn__matrix_elements(const qn_model_config *config)
     qn_weight weight;
     for (int cursor = 0; qn__weight_next(config, &cursor, &weight);) {
         bool looked_up = weight.role == QN_POSITIONS || (weight.role == QN_TOKENS && !config->tied);
+        double met = qn__is_stack(weight.role) ? (double)config->experts_used / config->experts : 1;
         if (weight.shape.rank >= 2 && !looked_up)
-            matrices += (double)qn_shape_elements(&weight.shape);
+            matrices += met * (double)qn_shape_elements(&weight.shape);
     }
     return matrices;
 }

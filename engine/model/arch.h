@@ -35,6 +35,14 @@ typedef enum qn_role {
     QN_UP_BIAS,
     QN_DOWN,
     QN_DOWN_BIAS,
+    QN_ROUTER,       /* scores of experts */
+    QN_GATE_EXPERTS, /* stacks, a matrix an expert */
+    QN_UP_EXPERTS,
+    QN_DOWN_EXPERTS,
+    QN_SHARED_ROUTER, /* how much of the shared expert; a matrix of one row */
+    QN_SHARED_GATE,
+    QN_SHARED_UP,
+    QN_SHARED_DOWN,
     QN_POST2, /* norm of what the feed-forward part adds */
     QN_FINAL,
     QN_FINAL_BIAS,
@@ -44,10 +52,11 @@ typedef enum qn_role {
 
 typedef struct qn_weight_row {
     qn_role role;
-    const char *name;  /* Hugging Face's; %d is the layer */
+    const char *name;  /* Hugging Face's; %d is the layer; of a stack, * is the expert */
     const char *gguf;  /* GGUF's */
     const char *shape; /* letters: V vocabulary, T context, C embed, F ffn, D head, Q heads x head,
-                          K kv heads x head, 3 = 3C, A = Q + 2K, 2 = 2F */
+                          K kv heads x head, 3 = 3C, A = Q + 2K, 2 = 2F, E experts, X expert ffn,
+                          S shared ffn, 1 */
 } qn_weight_row;
 
 /* Biases of linear layers: never, always, as the configuration says, or where queries have one. */
@@ -88,6 +97,9 @@ typedef struct qn_arch_row {
     bool gpt2_keys;               /* config.json has GPT-2's words: n_embd, n_layer ... */
     bool gguf_pairs;              /* GGUF has queries and keys in rotary pairs, others in halves */
     bool gguf_factors;            /* llama.cpp reads factors of rotary frequencies */
+    bool experts;                 /* the feed-forward part is a mixture of experts */
+    bool expert_norm;             /* their weights are divided by their sum: llama.cpp always */
+    bool shared_expert;           /* one of them all tokens meet */
     qn_bias_rule bias, mlp_bias;
     qn_window_rule window;
     int head_size;                  /* where config.json does not say; 0: embed / heads */
@@ -118,6 +130,12 @@ const char *qn__weight_gguf(const qn_model_config *config, const qn_weight *weig
 bool qn__weight_at(const qn_model_config *config, qn_role role, int layer, qn_weight *weight);
 
 bool qn__is_norm(qn_role role);
+/* A matrix so small, and so sensitive, that it stays in f32. */
+bool qn__is_router(qn_role role);
+/* Stacks [experts, out, in]. Files of Hugging Face have the matrices one by one, the number of the
+ * expert in the place of "*" in the weight's name. */
+bool qn__is_stack(qn_role role);
+const char *qn__expert_name(const qn_weight *weight, int64_t expert, char *text, size_t bytes);
 int qn__head_size(const qn_model_config *config);
 /* Does this layer attend through the window? False where the window is no shorter than the context.
  */

@@ -67,11 +67,14 @@ static qn_status read_arch(const qn_gguf *gguf, reader *r, qn_arch *arch)
     *r = (reader){.gguf = gguf};
     for (int i = 0; i < QN_ARCH_COUNT; i++) {
         const qn_arch_row *row = qn__arch((qn_arch)i);
-        int32_t window = 0;
+        int32_t window = 0, experts = 0;
         if (strlen(row->gguf) != bytes || memcmp(row->gguf, name, bytes) != 0) continue;
         r->arch = row->gguf;
         QN_TRY(read_i32(r, "attention.sliding_window", false, &window));
-        if (found < 0 || (window > 0 && qn__arch((qn_arch)found)->window == QN_WINDOW_NEVER))
+        QN_TRY(read_i32(r, "expert_count", false, &experts));
+        if (found >= 0 && row->experts != (experts > 0)) continue;
+        if (found < 0 || row->experts ||
+            (window > 0 && qn__arch((qn_arch)found)->window == QN_WINDOW_NEVER))
             found = i;
     }
     if (found < 0) return unknown(gguf, name, bytes);
@@ -219,18 +222,39 @@ static qn_status read_tensors(const reader *r, qn_model_config *c)
     return QN_OK;
 }
 
+/* Widths that are not said follow from ffn, as in llama.cpp. */
+static qn_status read_experts(const reader *r, qn_model_config *c)
+{
+    const qn_arch_row *arch = qn__arch(c->arch);
+    c->experts = 0;
+    QN_TRY(read_i32(r, "expert_count", arch->experts, &c->experts));
+    if (!arch->experts) {
+        if (c->experts == 0) return QN_OK;
+        return qn__fail(QN_UNSUPPORTED, "%s: %s with %d experts, which is not supported",
+                        qn__gguf_path(r->gguf), arch->gguf, c->experts);
+    }
+    QN_TRY(read_i32(r, "expert_used_count", true, &c->experts_used));
+    if (c->experts < 1 || c->experts_used < 1 || c->experts_used > c->experts)
+        return qn__fail(QN_BAD_DATA,
+                        "%s: expert_used_count %d of expert_count %d: at least 1, at most all",
+                        qn__gguf_path(r->gguf), c->experts_used, c->experts);
+    c->expert_ffn = c->arch == QN_MIXTRAL ? c->ffn : c->ffn / c->experts_used;
+    c->shared_ffn = arch->shared_expert ? c->ffn : 0;
+    c->expert_norm = arch->expert_norm;
+    QN_TRY(read_i32(r, "expert_feed_forward_length", false, &c->expert_ffn));
+    if (!arch->shared_expert) return QN_OK;
+    return read_i32(r, "expert_shared_feed_forward_length", false, &c->shared_ffn);
+}
+
 static qn_status read_sizes(const reader *r, qn_model_config *c)
 {
     const qn_arch_row *arch = qn__arch(c->arch);
-    int32_t values, experts = 0;
-    QN_TRY(read_i32(r, "expert_count", false, &experts));
-    if (experts > 0)
-        return qn__fail(QN_UNSUPPORTED, "%s: a mixture of %d experts, which is not supported",
-                        qn__gguf_path(r->gguf), experts);
+    int32_t values;
     QN_TRY(read_i32(r, "context_length", true, &c->context));
     QN_TRY(read_i32(r, "embedding_length", true, &c->embed));
     QN_TRY(read_i32(r, "block_count", true, &c->layers));
     QN_TRY(read_i32(r, "feed_forward_length", true, &c->ffn));
+    QN_TRY(read_experts(r, c));
     QN_TRY(read_i32(r, "attention.head_count", true, &c->heads));
     c->kv_heads = c->heads;
     QN_TRY(read_i32(r, "attention.head_count_kv", false, &c->kv_heads));

@@ -270,6 +270,73 @@ static qn_status read_caps(const json_t *json, const char *origin, qn_model_conf
     return QN_OK;
 }
 
+/* ---- experts ---- */
+
+/* What the layers of a mixture may be otherwise, and we do not run. */
+static qn_status check_mixture(const json_t *json, const char *origin)
+{
+    int32_t step = 1;
+    bool window = false, bias = true;
+    QN_TRY(read_i32(json, origin, "decoder_sparse_step", false, &step));
+    if (step != 1)
+        return qn__fail(QN_UNSUPPORTED,
+                        "%s: decoder_sparse_step %d; only models with experts in every layer (1) "
+                        "are supported",
+                        origin, step);
+    size_t plain = json_array_size(json_object_get(json, "mlp_only_layers"));
+    if (plain > 0)
+        return qn__fail(QN_UNSUPPORTED,
+                        "%s: mlp_only_layers names %zu layers without experts; only models with "
+                        "experts in every layer are supported",
+                        origin, plain);
+    QN_TRY(qn__json_bool(json, origin, "use_sliding_window", false, &window));
+    if (window)
+        return qn__fail(QN_UNSUPPORTED,
+                        "%s: use_sliding_window; a window beside experts is not supported", origin);
+    QN_TRY(qn__json_bool(json, origin, "qkv_bias", false, &bias));
+    if (!bias)
+        return qn__fail(QN_UNSUPPORTED, "%s: qkv_bias false; only true is supported", origin);
+    return QN_OK;
+}
+
+static qn_status read_experts(const json_t *json, const char *origin, qn_model_config *c)
+{
+    const qn_arch_row *arch = qn__arch(c->arch);
+    if (!arch->experts) return QN_OK;
+    /* transformers 5 writes Qwen3's under Mixtral's name. */
+    const char *count = json_object_get(json, "num_experts") ? "num_experts" : "num_local_experts";
+    QN_TRY(read_i32(json, origin, count, true, &c->experts));
+    QN_TRY(read_i32(json, origin, "num_experts_per_tok", true, &c->experts_used));
+    c->expert_ffn = c->ffn;
+    if (c->arch == QN_MIXTRAL) return QN_OK;
+    QN_TRY(read_i32(json, origin, "moe_intermediate_size", true, &c->expert_ffn));
+    if (arch->shared_expert)
+        QN_TRY(read_i32(json, origin, "shared_expert_intermediate_size", true, &c->shared_ffn));
+    c->expert_norm = false; /* transformers' own default */
+    QN_TRY(qn__json_bool(json, origin, "norm_topk_prob", false, &c->expert_norm));
+    return check_mixture(json, origin);
+}
+
+static void experts_to_json(const qn_model_config *c, json_t *json)
+{
+    if (c->experts == 0) return;
+    bool mixtral = c->arch == QN_MIXTRAL;
+    json_object_set_new(json, mixtral ? "num_local_experts" : "num_experts",
+                        json_integer(c->experts));
+    json_object_set_new(json, "num_experts_per_tok", json_integer(c->experts_used));
+    json_object_set_new(json, "output_router_logits", json_false());
+    if (mixtral) {
+        json_object_set_new(json, "intermediate_size", json_integer(c->expert_ffn));
+        return;
+    }
+    json_object_set_new(json, "moe_intermediate_size", json_integer(c->expert_ffn));
+    json_object_set_new(json, "norm_topk_prob", json_boolean(c->expert_norm));
+    json_object_set_new(json, "decoder_sparse_step", json_integer(1));
+    json_object_set_new(json, "mlp_only_layers", json_array());
+    if (c->shared_ffn > 0)
+        json_object_set_new(json, "shared_expert_intermediate_size", json_integer(c->shared_ffn));
+}
+
 static qn_status read_llama(const json_t *json, const char *origin, qn_model_config *c)
 {
     QN_TRY(read_i32(json, origin, "vocab_size", true, &c->vocab));
@@ -287,6 +354,7 @@ static qn_status read_llama(const json_t *json, const char *origin, qn_model_con
     QN_TRY(read_activation(json, origin, c));
     QN_TRY(read_caps(json, origin, c));
     QN_TRY(read_window(json, origin, c));
+    QN_TRY(read_experts(json, origin, c));
     const json_t *own = json_object_get(json, "quernel"); /* in checkpoints */
     if (own) QN_TRY(qn__json_bool(own, origin, "rope_pairs", false, &c->rope_pairs));
     return read_rope(json, origin, c);
@@ -420,6 +488,7 @@ static json_t *llama_to_json(const qn_model_config *c)
     json_object_set_new(json, "attention_bias", json_boolean(c->bias));
     json_object_set_new(json, "mlp_bias", json_boolean(c->mlp_bias));
     window_to_json(c, json);
+    experts_to_json(c, json);
     return json;
 }
 

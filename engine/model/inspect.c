@@ -204,11 +204,18 @@ static json_t *model_of(const qn_model_file *file, const char *path)
         const char *why = qn_last_error();
         return json_pack("{s:b,s:o}", "runs", 0, "why", text_of(why, strlen(why)));
     }
-    return json_pack(
+    json_t *model = json_pack(
         "{s:b,s:s,s:I,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:b}", "runs", 1, "architecture",
         qn_arch_name(c.arch), "parameters", (json_int_t)qn_model_parameters(&c), "layers", c.layers,
         "embed", c.embed, "heads", c.heads, "kv_heads", c.kv_heads, "head_size", qn__head_size(&c),
         "ffn", c.ffn, "vocab", c.vocab, "context", c.context, "window", c.window, "tied", c.tied);
+    json_t *experts = c.experts > 0 ? json_pack("{s:i,s:i,s:i,s:i}", "experts", c.experts,
+                                                "experts_used", c.experts_used, "expert_ffn",
+                                                c.expert_ffn, "shared_ffn", c.shared_ffn)
+                                    : NULL;
+    if (experts) json_object_update(model, experts);
+    json_decref(experts);
+    return model;
 }
 
 static void list_file(listing *l, const qn_model_file *file, const char *path)

@@ -410,6 +410,58 @@ static qn_tensor *attention(qn_network *n, qn_tensor *x, const layer_inputs *in,
     return dropout(n, o, n->dropout, 2 * layer + 1);
 }
 
+/* SwiGLU of two products, and the third. */
+static qn_tensor *swiglu(qn_network *n, qn_tensor *x, const qn_role roles[3], int layer)
+{
+    qn_tensor *gate = linear(n, x, roles[0], QN_ROLE_COUNT, layer),
+              *up = linear(n, x, roles[1], QN_ROLE_COUNT, layer);
+    return linear(n, qn_apply(n->graph, "swiglu", gate, up), roles[2], QN_ROLE_COUNT, layer);
+}
+
+/* ---- a mixture of experts ---- */
+
+/* Which rows meet which expert, as op expert_sort lists them. */
+typedef struct pairs {
+    qn_tensor *order, *groups;
+} pairs;
+
+static qn_tensor *expert_product(qn_network *n, qn_tensor *x, qn_tensor *w, const pairs *p)
+{
+    if (is_quantized(n, w))
+        return qn_apply(n->graph, "expert_qmatmul", quantized(n, x), w, p->order, p->groups);
+    return qn_apply(n->graph, "expert_matmul", x, w, p->order, p->groups);
+}
+
+/* gate and up of the same format are one product. */
+static qn_tensor *expert_hidden(qn_network *n, qn_tensor *x, const pairs *p, int layer)
+{
+    qn_tensor *gate = weight(n, QN_GATE_EXPERTS, layer), *up = weight(n, QN_UP_EXPERTS, layer);
+    if (!gate || !up) return NULL;
+    if (!is_quantized(n, gate) || gate->desc.dtype != up->desc.dtype)
+        return qn_apply(n->graph, "swiglu", expert_product(n, x, gate, p),
+                        expert_product(n, x, up, p));
+    qn_tensor *y =
+        qn_apply(n->graph, "expert_qmatmul", quantized(n, x), gate, p->order, p->groups, up);
+    return qn_apply(n->graph, "swiglu", y, qn__graph_output(y, 1));
+}
+
+static qn_tensor *mixture(qn_network *n, qn_tensor *x, int layer)
+{
+    static const qn_role shared[] = {QN_SHARED_GATE, QN_SHARED_UP, QN_SHARED_DOWN};
+    const qn_model_config *c = n->config;
+    char line[64];
+    snprintf(line, sizeof line, "expert_route count=%d norm=%d", c->experts_used, c->expert_norm);
+    qn_tensor *chosen = qn_apply(n->graph, line, linear(n, x, QN_ROUTER, QN_ROLE_COUNT, layer));
+    snprintf(line, sizeof line, "expert_sort experts=%d", c->experts);
+    pairs p = {.order = qn_apply(n->graph, line, qn__graph_output(chosen, 1))};
+    p.groups = qn__graph_output(p.order, 1);
+    qn_tensor *h = expert_hidden(n, x, &p, layer);
+    h = expert_product(n, h, weight(n, QN_DOWN_EXPERTS, layer), &p);
+    if (c->shared_ffn == 0) return qn_apply(n->graph, "expert_sum", h, chosen);
+    return qn_apply(n->graph, "expert_sum", h, chosen, swiglu(n, x, shared, layer),
+                    linear(n, x, QN_SHARED_ROUTER, QN_ROLE_COUNT, layer));
+}
+
 /* gate and up as one matrix [2F, C], or as two. */
 static qn_tensor *gated(qn_network *n, qn_tensor *x, int layer)
 {
@@ -430,6 +482,7 @@ static qn_tensor *gated(qn_network *n, qn_tensor *x, int layer)
 static qn_tensor *feed_forward(qn_network *n, qn_tensor *x, int layer)
 {
     const qn_arch_row *arch = qn__arch(n->config->arch);
+    if (arch->experts) return dropout(n, mixture(n, x, layer), n->dropout, 2 * layer + 2);
     qn_tensor *h = arch->swiglu ? gated(n, x, layer)
                                 : qn_apply(n->graph, n->config->gelu_erf ? "gelu erf=1" : "gelu",
                                            linear(n, x, QN_UP, QN_UP_BIAS, layer));

@@ -27,7 +27,7 @@ qn_status qn__quantized_type(const char *name, qn_dtype *type)
 /* Does a product read it, or the look-up of tokens? */
 static bool is_read_in_blocks(const qn_weight *weight)
 {
-    return weight->shape.rank == 2 && weight->role != QN_POSITIONS;
+    return weight->shape.rank >= 2 && weight->role != QN_POSITIONS && !qn__is_router(weight->role);
 }
 
 /* [in, out] as Hugging Face's GPT-2 has it. */
@@ -58,13 +58,15 @@ qn_desc qn__weight_desc(const qn_weight_source *source, const qn_weight *weight,
         shape.dim[1] = weight->shape.dim[0];
     }
     int bytes = 0;
-    if (shape.dim[1] % qn_dtype_block(type, &bytes) != 0) return desc;
+    if (shape.dim[shape.rank - 1] % qn_dtype_block(type, &bytes) != 0) return desc;
     return (qn_desc){.dtype = type, .layout = QN_PANELS, .shape = shape};
 }
 
-/* A matrix on its way to panels. */
+/* A matrix, or a stack of them, on its way to panels. */
 typedef struct packing {
     const qn_desc *desc;
+    int64_t rows, cols;    /* of all matrices together; elements of a row */
+    int64_t each;          /* rows of a matrix */
     const uint8_t *blocks; /* as a file has them */
     const float *values;   /* or floats, to be quantized */
     uint8_t *made;         /* the blocks made of them */
@@ -72,17 +74,39 @@ typedef struct packing {
     atomic_bool failed; /* some rows have no blocks */
 } packing;
 
+static packing packing_of(const qn_desc *desc)
+{
+    const qn_shape *s = &desc->shape;
+    const int64_t each = s->dim[s->rank - 2];
+    return (packing){.desc = desc,
+                     .rows = s->rank == 3 ? s->dim[0] * each : each,
+                     .cols = s->dim[s->rank - 1],
+                     .each = each};
+}
+
+static int64_t panels_of(const packing *p)
+{
+    return (p->each + QN_PANEL - 1) / QN_PANEL;
+}
+
+/* Panels are counted through the stack. */
 static void pack(void *user, int64_t from, int64_t to)
 {
     const packing *p = user;
-    const qn_shape *s = &p->desc->shape;
-    qn__panels_pack(p->desc->dtype, p->blocks, s->dim[0], s->dim[1], from, to, p->panels);
+    int bytes = 0, elements = qn_dtype_block(p->desc->dtype, &bytes);
+    const int64_t row_bytes = p->cols / elements * bytes, panels = panels_of(p);
+    for (int64_t at = from, some; at < to; at += some) {
+        const int64_t matrix = at / panels, first = at % panels;
+        some = to - at < panels - first ? to - at : panels - first;
+        qn__panels_pack(p->desc->dtype, p->blocks + matrix * p->each * row_bytes, p->each, p->cols,
+                        first, first + some, p->panels + matrix * panels * QN_PANEL * row_bytes);
+    }
 }
 
 static qn_status encode_rows(const packing *p, int64_t from, int64_t to)
 {
     int bytes = 0, elements = qn_dtype_block(p->desc->dtype, &bytes);
-    int64_t cols = p->desc->shape.dim[1], row_bytes = cols / elements * bytes;
+    int64_t cols = p->cols, row_bytes = cols / elements * bytes;
     return qn__blocks_encode(p->desc->dtype, p->values + from * cols, (to - from) * cols, cols,
                              NULL, p->made + from * row_bytes);
 }
@@ -96,7 +120,7 @@ static void encode(void *user, int64_t from, int64_t to)
 /* Blocks of a weight that the source has in floats. */
 static qn_status make_blocks(const qn_weight_source *source, const qn_weight *weight, packing *p)
 {
-    int64_t rows = p->desc->shape.dim[0], cols = p->desc->shape.dim[1];
+    int64_t rows = p->rows, cols = p->cols;
     qn_desc plain = *p->desc;
     plain.layout = QN_ROWS;
     float *values = malloc((size_t)(rows * cols) * sizeof *values + 1), *turned = NULL;
@@ -131,7 +155,8 @@ qn_status qn__weight_write_panels(qn_store *store, const qn_weight_source *sourc
     int index = qn__store_index(store, weight->name);
     const qn_desc *desc = &store->tensors[index].desc;
     qn_range range = {0};
-    packing p = {.desc = desc, .panels = malloc(qn__desc_bytes(desc) + 1)};
+    packing p = packing_of(desc);
+    p.panels = malloc(qn__desc_bytes(desc) + 1);
     qn_status status =
         p.panels ? QN_OK
                  : qn__fail(QN_OS_ERROR, "%s: no memory for %s", source->path, weight->name);
@@ -139,7 +164,7 @@ qn_status qn__weight_write_panels(qn_store *store, const qn_weight_source *sourc
         p.blocks = range.data;
     else if (status == QN_OK) status = make_blocks(source, weight, &p);
     if (status == QN_OK) {
-        qn__share((desc->shape.dim[0] + QN_PANEL - 1) / QN_PANEL, 4, pack, &p);
+        if (p.each > 0) qn__share(p.rows / p.each * panels_of(&p), 4, pack, &p);
         status = qn__store_write_part(store, index, 0, p.panels, qn__desc_bytes(desc));
         if (p.blocks == range.data && source->file->kind == QN_MODEL_FILE_GGUF)
             qn__map_release(range.data, range.bytes);

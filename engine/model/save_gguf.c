@@ -42,6 +42,9 @@ static qn_status fits_gguf(const qn_model_config *c)
     bool factors = c->rope.scaling == QN_ROPE_LLAMA3 || c->rope.scaling == QN_ROPE_FACTORS;
     bool ramp = c->rope.scaling == QN_ROPE_YARN && !c->rope.whole_pairs;
     if (c->gelu_erf) why = "the exact GELU";
+    else if (arch->experts && c->expert_norm != arch->expert_norm)
+        why = c->expert_norm ? "weights of experts that are divided by their sum"
+                             : "weights of experts that are not divided by their sum";
     else if (fabs(scale * sqrt(size) - 1) > 1e-4) why = "a scale of scores of its own";
     else if (!arch->learned_positions && factors && !arch->gguf_factors)
         why = "factors of rotary frequencies";
@@ -73,6 +76,17 @@ static qn_status put_scaling(const qn_model_config *c, qn_gguf_writer *writer, c
     return QN_OK;
 }
 
+static qn_status put_experts(const qn_model_config *c, qn_gguf_writer *writer, const char *arch)
+{
+    if (c->experts == 0) return QN_OK;
+    QN_TRY(put_i32(writer, arch, "expert_count", c->experts));
+    QN_TRY(put_i32(writer, arch, "expert_used_count", c->experts_used));
+    if (c->arch != QN_MIXTRAL)
+        QN_TRY(put_i32(writer, arch, "expert_feed_forward_length", c->expert_ffn));
+    if (c->shared_ffn == 0) return QN_OK;
+    return put_i32(writer, arch, "expert_shared_feed_forward_length", c->shared_ffn);
+}
+
 static qn_status put_window(const qn_model_config *c, qn_gguf_writer *writer, const char *arch)
 {
     if (c->window <= 0) return QN_OK;
@@ -96,6 +110,7 @@ qn_status qn__config_to_gguf(const qn_model_config *c, qn_gguf_writer *writer)
                    row->layer_norm ? "attention.layer_norm_epsilon"
                                    : "attention.layer_norm_rms_epsilon",
                    c->norm_eps));
+    QN_TRY(put_experts(c, writer, arch));
     if (row->learned_positions) return QN_OK;
     QN_TRY(put_i32(writer, arch, "attention.head_count_kv", c->kv_heads));
     QN_TRY(put_i32(writer, arch, "attention.key_length", qn__head_size(c)));
@@ -136,7 +151,8 @@ bool qn__gguf_factors(const qn_model_config *c, int i, const char **name, float 
 static qn_dtype dtype_of(const qn_weight_source *source, const qn_save_options *options,
                          const qn_weight *weight)
 {
-    if (weight->shape.rank < 2 || weight->role == QN_POSITIONS) return QN_F32;
+    if (weight->shape.rank < 2 || weight->role == QN_POSITIONS || qn__is_router(weight->role))
+        return QN_F32;
     return options->dtype == QN_DTYPE_COUNT ? source->dtype(source, weight) : options->dtype;
 }
 
@@ -151,7 +167,7 @@ static int dims_of(const qn_model_config *saved, const qn_weight *weight, int64_
     const int rank = weight->shape.rank;
     for (int d = 0; d < rank; d++)
         ne[d] = weight->shape.dim[is_turned(saved, weight) ? d : rank - 1 - d];
-    return rank;
+    return weight->role == QN_SHARED_ROUTER ? 1 : rank; /* one row */
 }
 
 static qn_status declare(const qn_weight_source *source, const qn_save_options *options,

@@ -132,7 +132,9 @@ static qn_status check_range(const qn_range *range, const qn_weight *weight, con
     QN_TRY(qn__range_desc(range, path, &desc));
     bool padded = weight->role == QN_TOKENS && desc.shape.rank == 2 &&
                   desc.shape.dim[0] >= want->dim[0] && desc.shape.dim[1] == want->dim[1];
-    if (!qn_shape_equal(&desc.shape, want) && !padded)
+    bool one_row = want->rank == 2 && want->dim[0] == 1 && desc.shape.rank == 1 &&
+                   desc.shape.dim[0] == want->dim[1];
+    if (!qn_shape_equal(&desc.shape, want) && !padded && !one_row)
         return qn__fail(QN_BAD_DATA, "%s: tensor %s is %s, which does not fit the configuration",
                         path, range->name, qn__range_text(range, got, sizeof got));
     return QN_OK;
@@ -170,16 +172,56 @@ qn_status qn__weights_locate(const qn_weight_source *source, const qn_weight *we
     return check_range(range, weight, &shape, source->path);
 }
 
-qn_status qn__weights_check(const qn_weight_source *source)
+/* A stack whose matrices the file has one by one? */
+static bool is_split(const qn_weight_source *source, const qn_weight *weight)
+{
+    char text[128];
+    qn_range range;
+    return qn__is_stack(weight->role) && source->file->kind != QN_MODEL_FILE_GGUF &&
+           !find(source, name_in_file(source, weight, text, sizeof text), &range);
+}
+
+/* Matrix `expert` of a stack. */
+static qn_status locate_expert(const qn_weight_source *source, const qn_weight *weight,
+                               int64_t expert, qn_range *range)
+{
+    char name[128];
+    qn_shape shape = {.rank = 2, .dim = {weight->shape.dim[1], weight->shape.dim[2]}};
+    if (!find(source, qn__expert_name(weight, expert, name, sizeof name), range))
+        return qn__fail(QN_BAD_DATA, "%s: tensor %s is missing", source->path, name);
+    return check_range(range, weight, &shape, source->path);
+}
+
+static qn_status check_weight(const qn_weight_source *source, const qn_weight *weight)
 {
     qn_range range;
-    qn_weight weight;
     bool turned;
+    if (!is_split(source, weight)) return qn__weights_locate(source, weight, &range, &turned);
+    for (int64_t e = 0; e < weight->shape.dim[0]; e++)
+        QN_TRY(locate_expert(source, weight, e, &range));
+    return QN_OK;
+}
+
+qn_status qn__weights_check(const qn_weight_source *source)
+{
+    qn_weight weight;
     for (int cursor = 0; source->file && qn__weight_next(source->config, &cursor, &weight);)
-        QN_TRY(qn__weights_locate(source, &weight, &range, &turned));
+        QN_TRY(check_weight(source, &weight));
     return source->file && source->file->kind == QN_MODEL_FILE_GGUF
                ? qn__gguf_check_names(source->file->gguf, source->config)
                : QN_OK;
+}
+
+static qn_status fetch_experts(const qn_weight_source *source, const qn_weight *weight,
+                               float *values)
+{
+    qn_range range;
+    int64_t each = weight->shape.dim[1] * weight->shape.dim[2];
+    for (int64_t e = 0; e < weight->shape.dim[0]; e++) {
+        QN_TRY(locate_expert(source, weight, e, &range));
+        QN_TRY(to_f32(&range, each, values + e * each));
+    }
+    return QN_OK;
 }
 
 static qn_status fetch_from_file(const qn_weight_source *source, const qn_weight *weight,
@@ -187,6 +229,7 @@ static qn_status fetch_from_file(const qn_weight_source *source, const qn_weight
 {
     qn_range range;
     bool turned;
+    if (is_split(source, weight)) return fetch_experts(source, weight, values);
     QN_TRY(qn__weights_locate(source, weight, &range, &turned));
     int64_t count = qn_shape_elements(&weight->shape);
     float *plain = turned ? malloc((size_t)count * sizeof *plain + 1) : values;
@@ -209,7 +252,11 @@ static qn_dtype dtype_in_file(const qn_weight_source *source, const qn_weight *w
 {
     char text[128];
     qn_range range;
-    bool there = find(source, name_in_file(source, weight, text, sizeof text), &range);
+    bool split = is_split(source, weight);
+    bool there = find(source,
+                      split ? qn__expert_name(weight, 0, text, sizeof text)
+                            : name_in_file(source, weight, text, sizeof text),
+                      &range);
     return there && (range.dtype == QN_F16 || range.dtype == QN_BF16) ? range.dtype : QN_F32;
 }
 

@@ -140,6 +140,42 @@ qn_status qn__weights_narrow(const char *name, float *values, size_t count, qn_d
     return QN_OK;
 }
 
+/* In how many tensors of a folder a weight is written. */
+static int64_t pieces_of(const qn_weight *weight)
+{
+    return qn__is_stack(weight->role) ? weight->shape.dim[0] : 1;
+}
+
+static qn_status declare_one(const qn_weight_source *source, const qn_save_options *options,
+                             const qn_weight *weight, qn_safetensors_writer *writer)
+{
+    char name[128];
+    qn_dtype dtype = dtype_of(source, options, weight);
+    qn_shape shape = weight->shape;
+    if (qn__is_stack(weight->role))
+        shape = (qn_shape){.rank = 2, .dim = {shape.dim[1], shape.dim[2]}};
+    for (int64_t e = 0; e < pieces_of(weight); e++)
+        QN_TRY(qn__safetensors_writer_declare(writer, qn__expert_name(weight, e, name, sizeof name),
+                                              dtype, &shape));
+    return QN_OK;
+}
+
+static qn_status add_pieces(const qn_weight *weight, float *values, qn_dtype dtype,
+                            qn_safetensors_writer *writer)
+{
+    char name[128];
+    const int64_t pieces = pieces_of(weight);
+    const size_t each = (size_t)(qn_shape_elements(&weight->shape) / pieces);
+    for (int64_t e = 0; e < pieces; e++) {
+        size_t bytes;
+        float *piece = values + (size_t)e * each;
+        (void)qn__expert_name(weight, e, name, sizeof name);
+        QN_TRY(qn__weights_narrow(name, piece, each, dtype, &bytes));
+        QN_TRY(qn__safetensors_writer_add(writer, name, piece, bytes));
+    }
+    return QN_OK;
+}
+
 static qn_status write_one(const qn_weight_source *source, const qn_save_options *options,
                            const qn_weight *weight, qn_safetensors_writer *writer)
 {
@@ -150,11 +186,8 @@ static qn_status write_one(const qn_weight_source *source, const qn_save_options
     qn_status status = qn__weights_fetch_saved(source, &saved, weight, values);
     bool plus_one = qn__arch(saved.arch)->plus_one && qn__is_norm(weight->role);
     for (size_t i = 0; plus_one && i < count; i++) values[i] -= 1;
-    size_t bytes;
     if (status == QN_OK)
-        status = qn__weights_narrow(weight->name, values, count, dtype_of(source, options, weight),
-                                    &bytes);
-    if (status == QN_OK) status = qn__safetensors_writer_add(writer, weight->name, values, bytes);
+        status = add_pieces(weight, values, dtype_of(source, options, weight), writer);
     free(values);
     return status;
 }
@@ -167,8 +200,7 @@ static qn_status write_all(const qn_weight_source *source, const qn_save_options
     int64_t total = qn_model_parameters(&saved), done = 0;
     QN_TRY(qn__safetensors_writer_meta(writer, "format", "pt"));
     for (int cursor = 0; qn__weight_next(&saved, &cursor, &weight);)
-        QN_TRY(qn__safetensors_writer_declare(writer, weight.name,
-                                              dtype_of(source, options, &weight), &weight.shape));
+        QN_TRY(declare_one(source, options, &weight, writer));
     for (int cursor = 0; qn__weight_next(&saved, &cursor, &weight);) {
         QN_TRY(write_one(source, options, &weight, writer));
         done += qn_shape_elements(&weight.shape);

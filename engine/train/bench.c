@@ -312,7 +312,8 @@ static qn_status random_model(qn_device *device, const qn_model_config *config, 
     return qn__model_from(device, &source, wanted, model);
 }
 
-/* Bytes of the weights that making a token reads: all but a table that is only looked up. */
+/* Bytes of the weights that making a token reads: all but a table that is only looked up, and of
+ * experts those that a token meets. */
 static double weight_bytes(const qn_model *model)
 {
     qn_weight weight;
@@ -321,7 +322,9 @@ static double weight_bytes(const qn_model *model)
         int index = qn__store_index(model->store, weight.name);
         if (weight.role == QN_POSITIONS || (weight.role == QN_TOKENS && !model->config.tied))
             continue;
-        bytes += (double)qn__desc_bytes(&model->store->tensors[index].desc);
+        const qn_model_config *c = &model->config;
+        double met = qn__is_stack(weight.role) ? (double)c->experts_used / c->experts : 1;
+        bytes += met * (double)qn__desc_bytes(&model->store->tensors[index].desc);
     }
     return bytes;
 }

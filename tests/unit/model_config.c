@@ -148,6 +148,8 @@ static void rotary(void **state)
     assert_float_equal(c.rope.attention, sqrt(1 + log(2) / log(16)), 1e-6); /* Ding et al. */
 }
 
+#define MIXTURE "\"num_experts\":4,\"num_experts_per_tok\":2,"
+
 static void refused(void **state)
 {
     (void)state;
@@ -155,8 +157,24 @@ static void refused(void **state)
         const char *text, *part;
     } lies[] = {
         {"{" SIZES "}", "model_type"},
-        {"{\"model_type\":\"bloom\"," SIZES "}",
-         "gpt2, llama, mistral, qwen2, qwen3, phi3, gemma2 are known"},
+        {"{\"model_type\":\"bloom\"," SIZES "}", "gpt2, llama, mistral, qwen2, qwen3, phi3, "
+                                                 "gemma2, mixtral, qwen2_moe, qwen3_moe are known"},
+        {"{\"model_type\":\"mixtral\"," SIZES "}", "\"num_local_experts\" is missing"},
+        {"{\"model_type\":\"mixtral\",\"num_local_experts\":4,\"num_experts_per_tok\":5," SIZES "}",
+         "5 experts used of 4"},
+        {"{\"model_type\":\"qwen3_moe\"," MIXTURE SIZES "}",
+         "\"moe_intermediate_size\" is missing"},
+        {"{\"model_type\":\"qwen3_moe\",\"moe_intermediate_size\":24,"
+         "\"decoder_sparse_step\":2," MIXTURE SIZES "}",
+         "decoder_sparse_step 2"},
+        {"{\"model_type\":\"qwen3_moe\",\"moe_intermediate_size\":24,"
+         "\"mlp_only_layers\":[0]," MIXTURE SIZES "}",
+         "mlp_only_layers names 1 layers"},
+        {"{\"model_type\":\"qwen3_moe\",\"moe_intermediate_size\":24,"
+         "\"use_sliding_window\":true," MIXTURE SIZES "}",
+         "use_sliding_window"},
+        {"{\"model_type\":\"qwen2_moe\",\"moe_intermediate_size\":24," MIXTURE SIZES "}",
+         "\"shared_expert_intermediate_size\" is missing"},
         {"{\"model_type\":\"llama\"}", "\"vocab_size\" is missing"},
         {"{\"model_type\":\"llama\",\"head_dim\":7," SIZES "}", "even head size, not 7"},
         {"{\"model_type\":\"llama\",\"head_dim\":1024," SIZES "}", "head size of 1024"},
@@ -226,7 +244,8 @@ static void weights_of_a_layer(void **state)
     static const struct {
         qn_arch arch;
         int count;
-    } table[] = {{QN_GPT2, 12}, {QN_LLAMA, 9}, {QN_MISTRAL, 9}, {QN_QWEN2, 12}, {QN_QWEN3, 11}};
+    } table[] = {{QN_GPT2, 12},  {QN_LLAMA, 9},    {QN_MISTRAL, 9},    {QN_QWEN2, 12},
+                 {QN_QWEN3, 11}, {QN_MIXTRAL, 10}, {QN_QWEN2_MOE, 17}, {QN_QWEN3_MOE, 12}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         qn_model_config c;
         qn_weight weight;
@@ -240,7 +259,8 @@ static void weights_of_a_layer(void **state)
             assert_true(qn_shape_equal(&same.shape, &weight.shape));
         }
         assert_int_equal(count, table[i].count);
-        assert_true(qn__weight_at(&c, QN_Q_NORM, 0, &weight) == (c.arch == QN_QWEN3));
+        assert_true(qn__weight_at(&c, QN_Q_NORM, 0, &weight) ==
+                    (c.arch == QN_QWEN3 || c.arch == QN_QWEN3_MOE));
         assert_true(!qn__weight_at(&c, QN_HEAD, -1, &weight) == c.tied);
     }
 }

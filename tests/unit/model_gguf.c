@@ -185,7 +185,7 @@ static void refused(void **state)
         {{"embedding_length", QN_GGUF_U32, 96}, "8 of 16 elements of a head are turned"},
         {{"embedding_length", QN_GGUF_STRING, 0, "48"}, "not an integer"},
         {{"embedding_length", QN_GGUF_F32, 0, &zero}, "not an integer"},
-        {{"expert_count", QN_GGUF_U32, 8}, "a mixture of 8 experts"},
+        {{"expert_count", QN_GGUF_U32, 8}, "\"llama.expert_used_count\" is missing"},
         {{"block_count", QN_GGUF_I32, -1}, "outside [0"},
         {{"block_count", QN_GGUF_U32, 0}, "0 layers"},
         {{"block_count", QN_GGUF_U32, 3}, "tensor blk.2.attn_norm.weight is missing"},

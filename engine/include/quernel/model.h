@@ -14,6 +14,9 @@ typedef enum qn_arch {
     QN_QWEN3,
     QN_PHI3,
     QN_GEMMA2,
+    QN_MIXTRAL,
+    QN_QWEN2_MOE,
+    QN_QWEN3_MOE,
     QN_ARCH_COUNT
 } qn_arch;
 
@@ -55,15 +58,19 @@ typedef struct qn_model_config {
     bool rope_pairs;                /* rotate pairs (2i, 2i+1) instead of halves */
     float attention_scale;          /* of scores; 0: 1 / sqrt(head size) */
     float attention_cap, logit_cap; /* c > 0: x becomes c tanh(x / c) */
-    bool bias;        /* gpt2: all linear layers and norms; others: queries, keys, values */
-    bool mlp_bias;    /* llama */
-    bool tied;        /* the head is the token embedding */
-    bool gelu_erf;    /* gpt2: the exact GELU instead of the tanh form */
+    bool bias;     /* gpt2: all linear layers and norms; others: queries, keys, values */
+    bool mlp_bias; /* llama */
+    bool tied;     /* the head is the token embedding */
+    bool gelu_erf; /* gpt2: the exact GELU instead of the tanh form */
+    /* Mixtures of experts: how many there are, how many a token meets, their width, and the width
+     * of the one that all tokens meet (0: none). */
+    int32_t experts, experts_used, expert_ffn, shared_ffn;
+    bool expert_norm; /* weights of the chosen are divided by their sum */
     int32_t bos, eos; /* -1: none */
 } qn_model_config;
 
-/* "gpt2", "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2"; QN_BAD_ARGUMENT lists what there
- * is. */
+/* "gpt2", "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "mixtral", "qwen2_moe",
+ * "qwen3_moe"; QN_BAD_ARGUMENT lists what there is. */
 QN_API qn_status qn_arch_find(const char *name, qn_arch *arch) QN_MUST_USE;
 QN_API const char *qn_arch_name(qn_arch arch);
 /* The defaults of an architecture at a named size ("124M", "355M", "774M", "1.5B" for gpt2; "15M",
