@@ -39,6 +39,7 @@ REFUSED = {
     "exact GELU": "the exact GELU",
     "inside pairs": "a yarn ramp",
     "own scale": "a scale of scores",
+    "own weights": "weights of experts",
 }
 
 

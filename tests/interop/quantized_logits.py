@@ -9,6 +9,12 @@ that has the same relative error. A branch of a layer is a chain of at most thre
 head is one more, and the errors of the 2 L branches are independent: e sqrt(6 L + 1). Later layers
 read what earlier ones left, which may double it: 2 e sqrt(6 L + 1), of the logits' deviation.
 
+In a mixture of experts the router is one product more: its logits have a deviation of 1 here, so an
+error of theirs is as large a relative error of an expert's weight: 2 e sqrt(8 L + 1). That holds
+where rounding cannot change the choice: in models that use all their experts, and, where some are
+chosen, for tokens by themselves whose last chosen and first not chosen logits are further apart, in
+every layer, than four deviations of the error of a difference.
+
     python3 tests/interop/quantized_logits.py BUILD_FOLDER [MODEL ...]
 """
 
@@ -19,16 +25,21 @@ import tempfile
 
 try:
     import numpy as np
+    import torch
     from llama_cpp import Llama
     from random_models import random_model
     from transformers import (
+        AutoModelForCausalLM,
         GPT2Config,
         Gemma2Config,
         LlamaConfig,
         MistralConfig,
+        MixtralConfig,
         Phi3Config,
         Qwen2Config,
+        Qwen2MoeConfig,
         Qwen3Config,
+        Qwen3MoeConfig,
     )
 except ImportError as missing:
     print(f"skipped: {missing}")
@@ -68,6 +79,17 @@ MODELS = {
         eos_token_id=0,
     ),
 }
+EXPERTS = 4
+for used in (EXPERTS, 2):
+    label = "" if used == EXPERTS else f", {used} of {EXPERTS}"
+    some = dict(num_experts=EXPERTS, num_experts_per_tok=used, moe_intermediate_size=256)
+    MODELS |= {
+        f"mixtral{label}": MixtralConfig(
+            **WIDE, num_local_experts=EXPERTS, num_experts_per_tok=used
+        ),
+        f"qwen2moe{label}": Qwen2MoeConfig(**WIDE, **some, shared_expert_intermediate_size=512),
+        f"qwen3moe{label}": Qwen3MoeConfig(**WIDE, **some, head_dim=32, norm_topk_prob=True),
+    }
 MOST = ("Q8_0", "Q4_0", "Q4_K_M")
 ALL = MOST + tuple("Q4_1 Q5_0 Q5_1 Q2_K Q3_K_M Q4_K_S Q5_K_M Q6_K IQ4_NL IQ4_XS".split())
 
@@ -77,18 +99,37 @@ def quernel(*words):
     assert done.returncode == 0, (words, done.stderr)
 
 
-def ours_of(path):
+def ours_of(path, sequences):
     with Ours(path) as model:
-        return model.logits(TOKENS, VOCAB)
+        return np.concatenate([model.logits(tokens, VOCAB) for tokens in sequences])
 
 
-def llama_cpp_of(path):
+def llama_cpp_of(path, sequences):
     sizes = dict(n_ctx=CONTEXT, n_batch=CONTEXT, n_ubatch=CONTEXT, type_k=0, type_v=0)
     model = Llama(str(path), **sizes, flash_attn=False, logits_all=True, verbose=False)
-    model.eval(TOKENS)
-    logits = np.array(model.scores[: len(TOKENS)])
+    logits = []
+    for tokens in sequences:
+        model.reset()
+        model.eval(tokens)
+        logits.append(np.array(model.scores[: len(tokens)]))
     model.close()
-    return logits
+    return np.concatenate(logits)
+
+
+def settled(path, used, apart, folder):
+    """Tokens whose choice of experts, each by itself, the given error of a logit cannot change."""
+    quernel("convert", path, folder / "back", "--quiet")
+    model = AutoModelForCausalLM.from_pretrained(folder / "back", dtype=torch.float32).eval()
+    with torch.no_grad():
+        ids = torch.arange(VOCAB)[:, None]
+        layers = model(ids, output_router_logits=True).router_logits
+    sure = np.ones(VOCAB, bool)
+    for logits in layers:
+        logits = logits.reshape(VOCAB, -1).numpy()
+        sorted_logits = np.sort(logits, axis=1)[:, ::-1]
+        gap = sorted_logits[:, used - 1] - sorted_logits[:, used]
+        sure &= gap > 4 * np.sqrt(2) * apart * logits.std()
+    return [[int(t)] for t in np.flatnonzero(sure)]
 
 
 def off(logits, exact):
@@ -98,20 +139,26 @@ def off(logits, exact):
 
 def check(label, config, types, folder):
     plain = folder / "plain.gguf"
+    used = getattr(config, "num_experts_per_tok", 0)
     # A product keeps the deviation, and so does a norm: Gemma adds 1 to its weights itself.
     random_model(folder / "hf", config, std=1 / 16, norm=float(label != "gemma2"))
     quernel("convert", folder / "hf", plain)
-    ours_bound, their_bound = (2 * e * np.sqrt(6 * LAYERS + 1) for e in (0.0047, 0.0064))
+    products = 2 * (4 if used else 3) * LAYERS + 1
+    ours_bound, their_bound = (2 * e * np.sqrt(products) for e in (0.0047, 0.0064))
     for name in types:
         small, back = folder / "small.gguf", folder / "back.gguf"
         quernel("quantize", plain, small, "--type", name)
         quernel("quantize", small, back, "--type", "F32")
-        exact = ours_of(back)
-        ours, theirs = ours_of(small), llama_cpp_of(small)
+        texts = [TOKENS]
+        if 0 < used < EXPERTS:
+            texts = settled(back, used, their_bound, folder)
+            assert len(texts) >= 5, "too few tokens are sure of their experts"
+        exact = ours_of(back, texts)
+        ours, theirs = ours_of(small, texts), llama_cpp_of(small, texts)
         us, them, apart = off(ours, exact), off(theirs, exact), off(ours, theirs)
         print(
             f"{label}, {name}: ours {us:.4f} off, at most {ours_bound:.4f}; llama.cpp {them:.4f}, "
-            f"at most {their_bound:.4f}; apart {apart:.4f}",
+            f"at most {their_bound:.4f}; apart {apart:.4f}; {sum(map(len, texts))} rows",
             flush=True,
         )
         assert exact.std() > 0.1, "logits too small to tell anything"

@@ -8,9 +8,12 @@ from transformers import (
     GPT2Config,
     LlamaConfig,
     MistralConfig,
+    MixtralConfig,
     Phi3Config,
     Qwen2Config,
+    Qwen2MoeConfig,
     Qwen3Config,
+    Qwen3MoeConfig,
 )
 
 
@@ -77,6 +80,13 @@ GEMMA2 = dict(
     attn_logit_softcapping=2.0,
     final_logit_softcapping=3.0,
 )
+EXPERTS = dict(
+    num_experts=6,
+    num_experts_per_tok=3,
+    moe_intermediate_size=40,
+    shared_expert_intermediate_size=56,
+)
+QWEN3_EXPERTS = dict(num_experts=9, num_experts_per_tok=4, moe_intermediate_size=24, head_dim=12)
 QWEN_WINDOW = dict(use_sliding_window=True, sliding_window=6)
 ALTERNATING = ["sliding_attention", "full_attention", "sliding_attention"]
 RANDOM = {
@@ -131,6 +141,20 @@ RANDOM = {
     "gemma2, window 6": (Gemma2Config(**LLAMA, **GEMMA2, sliding_window=6), {}),
     "gemma2, own scale, window 5, bf16": (
         Gemma2Config(**LLAMA, **(GEMMA2 | dict(query_pre_attn_scalar=7)), sliding_window=5),
+        dict(dtype=torch.bfloat16),
+    ),
+    "mixtral": (MixtralConfig(**LLAMA, num_local_experts=5), {}),
+    "mixtral, one of four, shards": (
+        MixtralConfig(**LLAMA, num_local_experts=4, num_experts_per_tok=1),
+        dict(max_shard_size="30KB"),
+    ),
+    "qwen2 with experts": (Qwen2MoeConfig(**LLAMA, **EXPERTS), {}),
+    "qwen3 with experts": (
+        Qwen3MoeConfig(**LLAMA, **QWEN3_EXPERTS, norm_topk_prob=True),
+        {},
+    ),
+    "qwen3 with experts, own weights, bf16": (
+        Qwen3MoeConfig(**LLAMA, **QWEN3_EXPERTS, norm_topk_prob=False, attention_bias=True),
         dict(dtype=torch.bfloat16),
     ),
 }
