@@ -67,15 +67,36 @@ static void fuse_quantize(const qn_graph *graph, qn_node *nodes, int count, int 
     }
 }
 
+/* qmatmul of two matrices, swiglu -> qmatmul with glu. */
+static void fuse_gated(const qn_graph *graph, qn_node *nodes, int count, int at, const int *reads)
+{
+    enum { GLU };
+    qn_node *product = &nodes[at];
+    int gate = product->out[0], up = product->out[1];
+    if (product->in[C] >= 0 || product->in[W2] < 0 || product->in[W3] >= 0) return;
+    if (reads[gate] != 1 || reads[up] != 1 || !qn__own_storage(graph, gate)) return;
+    for (int i = at + 1; i < count; i++) {
+        if (nodes[i].dead || nodes[i].op != QN_OP_SWIGLU || nodes[i].backward) continue;
+        if (nodes[i].in[0] != gate || nodes[i].in[1] != up) continue;
+        product->attr[GLU] = (qn_attr){.i = 1, .f = 1};
+        product->out[0] = nodes[i].out[0];
+        product->out[1] = -1;
+        nodes[i].dead = true;
+        return;
+    }
+}
+
 void qn__pass_fuse_quantized(const qn_graph *graph, qn_node *nodes, int count, const int *reads)
 {
     for (int i = 0; i < count; i++) {
-        enum { NORM_OUT = 1, SWIGLU_OUT = 0 }; /* attributes */
+        enum { NORM_OUT = 1, SWIGLU_OUT = 0, QMATMUL_OUT = 1 }; /* attributes */
         if (nodes[i].dead) continue;
         if (nodes[i].op == QN_OP_RMS_NORM) fuse_quantize(graph, nodes, count, i, NORM_OUT, reads);
         if (nodes[i].op == QN_OP_SWIGLU) fuse_quantize(graph, nodes, count, i, SWIGLU_OUT, reads);
         if (nodes[i].op != QN_OP_QMATMUL) continue;
         fuse_sum(graph, nodes, count, i, reads);
         fuse_siblings(graph, nodes, count, i);
+        fuse_gated(graph, nodes, count, i, reads);
+        if (nodes[i].attr[0].i) fuse_quantize(graph, nodes, count, i, QMATMUL_OUT, reads);
     }
 }

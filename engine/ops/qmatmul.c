@@ -5,7 +5,8 @@
 #include "ops/exec.h"
 
 #define AHEAD " -DQN_AHEAD=9216"
-enum { X, W, BIAS, C, PARTS = 3 };
+enum { X, W, BIAS, C, W2, PARTS = 3 };
+enum { GLU, OUT };
 enum { FEW = 4, MANY_ROWS = 6, KEPT_ROWS = 128, TILE_ITEMS = 256 }; /* KEPT_ROWS as QN_KEPT */
 
 /* The matrix, and its bias, of output `part`. */
@@ -44,11 +45,33 @@ static qn_status shape_part(qn_call *call, int part)
     return QN_OK;
 }
 
+/* glu: one output of two matrices. */
+static qn_status shape_gated(qn_call *call)
+{
+    if (!call->attr[GLU].i) {
+        QN_CHECK(!call->attr[OUT].i, "qmatmul: out=q8x needs glu");
+        return QN_OK;
+    }
+    QN_CHECK(call->in[W2].there && !call->out[2].there && !call->in[C].there,
+             "qmatmul: glu takes two matrices and no c");
+    QN_CHECK(qn_shape_equal(&call->out[0].desc.shape, &call->out[1].desc.shape),
+             "qmatmul: glu of matrices of %lld and %lld rows",
+             (long long)call->out[0].desc.shape.dim[1], (long long)call->out[1].desc.shape.dim[1]);
+    call->out[1].there = false;
+    if (!call->attr[OUT].i) return QN_OK;
+    QN_CHECK(call->out[0].desc.shape.dim[1] % 32 == 0,
+             "qmatmul: %lld columns; q8x has whole blocks of 32",
+             (long long)call->out[0].desc.shape.dim[1]);
+    call->out[0].desc.dtype = QN_Q8X;
+    return QN_OK;
+}
+
 static qn_status shape(qn_call *call)
 {
     QN_TRY(qn__check_dtype(call, X, QN_Q8X));
     QN_TRY(qn__check_rank(call, X, 2, 2));
     for (int part = 0; part < PARTS; part++) QN_TRY(shape_part(call, part));
+    QN_TRY(shape_gated(call));
     if (call->in[C].there) {
         const qn_shape *y = &call->out[0].desc.shape;
         QN_TRY(qn__check_dtype(call, C, QN_F32));
@@ -72,6 +95,12 @@ static int64_t all_columns(const qn_call *call, int64_t unit)
     return sum;
 }
 
+/* Groups of so many columns: each matrix by itself, or two at once. */
+static int64_t groups(const qn_call *call, int64_t unit)
+{
+    return call->attr[GLU].i ? qn__ceil_div(columns(call, 0), unit) : all_columns(call, unit);
+}
+
 static void cost(const qn_call *call, qn_cost *cost)
 {
     qn__cost_elementwise(call, 1, cost);
@@ -92,9 +121,10 @@ static void begin(qn_exec *exec, const qn_call *call, const char *kernel, int ro
     bool large = qn__desc_bytes(&call->in[W].desc) >= 1 << 18;
     int biases = 0;
     for (int part = 0; part < PARTS; part++) biases |= call->in[bias_of(part)].there << part;
-    qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=%d -DQN_FROM_C=%d -DQN_RT=%d%s",
+    qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=%d -DQN_FROM_C=%d -DQN_RT=%d%s%s%s",
                    (int)call->in[W].desc.dtype, biases, call->in[C].there, rows_at_once,
-                   large ? AHEAD : "");
+                   large ? AHEAD : "", call->attr[GLU].i ? " -DQN_GLU=1" : "",
+                   call->attr[OUT].i ? " -DQN_Q8X=1" : "");
     for (int part = 0; part < PARTS; part++) {
         qn__exec_tensor(exec, &call->out[part]);
         qn__exec_tensor(exec, &call->in[matrix_of(part)]);
@@ -112,9 +142,9 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
     int64_t rows = qn__rows(&call->in[X]);
     if (call->variant->family == QN_PLAIN) {
         begin(exec, call, "qmatmul", 1);
-        return qn__exec_run2(exec, all_columns(call, 64), rows, 64);
+        return qn__exec_run2(exec, groups(call, 64), rows, 64);
     }
-    int64_t panels = all_columns(call, QN_PANEL);
+    int64_t panels = groups(call, QN_PANEL);
     if (call->variant->family == QN_TILE) {
         int rt = rows > 1 ? FEW : 1;
         begin(exec, call, "qmatmul_tile", rt);

@@ -24,6 +24,10 @@ const op_cases cases_qmatmul = {
             "w3=q4_K.panels[7,256] bias3=f32[7]",
             "qmatmul : x=q8x[{1,2,5},64] w=q8_0.panels[31,64] bias=f32[31] w2=q8_0.panels[64,64] "
             "bias2=f32[64]",
+            "qmatmul glu=silu : x=q8x[{1,3,9},256] w={t:q4_K,q6_K}.panels[{n:1,33,64},256] "
+            "w2={t}.panels[{n},256]",
+            "qmatmul glu=silu out=q8x : x=q8x[{1,4,9},64] w={t:q8_0,q4_1}.panels[{n:32,96},64] "
+            "w2={t}.panels[{n},64] bias2=f32[{n}]",
             NULL,
         },
     .sizes =
@@ -42,6 +46,10 @@ const op_cases cases_qmatmul = {
             "qmatmul : x=q8x[3,32] w=q4_0.panels[5,32] c=f32[2,5]",
             "qmatmul : x=q8x[3,32] w=q4_0.panels[5,32] w2=q8_0.panels[5,32]",
             "qmatmul : x=q8x[3,32] w=q4_0.panels[5,32] bias2=f32[5]",
+            "qmatmul glu=silu : x=q8x[3,32] w=q4_0.panels[5,32]",
+            "qmatmul glu=silu : x=q8x[3,32] w=q4_0.panels[5,32] w2=q4_0.panels[6,32]",
+            "qmatmul glu=silu out=q8x : x=q8x[3,32] w=q4_0.panels[5,32] w2=q4_0.panels[5,32]",
+            "qmatmul out=q8x : x=q8x[3,32] w=q4_0.panels[32,32]",
             NULL,
         },
     .fwd = {.each = 0},

@@ -74,8 +74,14 @@ static bool swiglu_parts(test *t, const result *r)
     return good;
 }
 
+static bool gated(const test *t)
+{
+    return t->row->id == QN_OP_QMATMUL && t->call.attr[0].i;
+}
+
 bool made_by_parts(const test *t, int out)
 {
+    if (gated(t)) return true;
     return t->row->id != QN_OP_QUANTIZE && t->want_out[out].there &&
            t->want_out[out].desc.dtype == QN_Q8X;
 }
@@ -102,9 +108,26 @@ static bool quantized_parts(test *t, const result *r)
     return good;
 }
 
+/* Two products, swiglu. */
+static bool gated_parts(test *t, const result *r)
+{
+    enum { X, W, BIAS, C, W2, BIAS2, OUT = 1 };
+    const host *first[] = {&t->in[X], &t->in[W], t->in[BIAS].there ? &t->in[BIAS] : NULL};
+    const host *second[] = {&t->in[X], &t->in[W2], t->in[BIAS2].there ? &t->in[BIAS2] : NULL};
+    host value = {0}, up = {0};
+    bool good = part(t, "qmatmul", t->variant, first, 3, &value) &&
+                part(t, "qmatmul", t->variant, second, 3, &up) &&
+                apply(t, t->call.attr[OUT].i ? "swiglu out=q8x" : "swiglu", &up, &value) &&
+                judge_same(t, "fused beside its parts", "y", &r->out[0], &value);
+    host_free(&value);
+    host_free(&up);
+    return good;
+}
+
 bool judge_fused(test *t, const result *r)
 {
     if (r->own) return true;
+    if (gated(t)) return gated_parts(t, r);
     if (made_by_parts(t, 0)) return quantized_parts(t, r);
     if (t->row->id == QN_OP_SWIGLU)
         return t->in[0].desc.dtype != QN_F32 || swiglu_parts(t, r); /* it rounds once, not twice */
