@@ -78,6 +78,9 @@ static void print_plan(const json_t *plan)
     if (json_object_get(plan, "micro_batch"))
         printf("micro-batch     %s sequences\n",
                qn__text_count(qn__get_number(plan, "micro_batch")));
+    if (json_object_get(plan, "ranks"))
+        printf("ranks           %.0f; each step the first sends %s\n",
+               qn__get_number(plan, "ranks"), qn__text_bytes(qn__get_number(plan, "sent_bytes")));
     printf("programs        %.0f to build\n", count);
     printf("tuning          %.0f calls follow entries, of %.0f there are (tune: %s)\n",
            qn__get_number(plan, "tuned_nodes"), qn__get_number(plan, "tuning_entries"),

@@ -60,6 +60,12 @@ static qn_status agree(qn_comm *comm, qn_status mine)
     return mine;
 }
 
+static uint64_t sent(qn_comm *comm)
+{
+    (void)comm;
+    return 0;
+}
+
 static void give_up(qn_comm *comm)
 {
     (void)comm;
@@ -85,6 +91,7 @@ qn_status qn__comm_one(qn_comm **comm)
                        .progress = progress,
                        .wait = wait_for,
                        .agree = agree,
+                       .sent = sent,
                        .give_up = give_up,
                        .destroy = destroy};
     return QN_OK;

@@ -34,6 +34,7 @@ static void do_job(qn_ranks *r, qn_job *job)
     pthread_mutex_lock(&r->lock);
     if (status != QN_OK) break_off(r, status, qn_last_error());
     job->ended = qn__seconds();
+    r->sent_bytes = r->wire->sent_bytes;
     r->done++;
     pthread_cond_broadcast(&r->changed);
 }
@@ -250,6 +251,15 @@ static qn_status agree(qn_comm *comm, qn_status mine)
     return worst.status == QN_OK ? QN_OK : qn__fail((qn_status)worst.status, "%s", worst.message);
 }
 
+static uint64_t sent(qn_comm *comm)
+{
+    qn_ranks *r = ranks_of(comm);
+    pthread_mutex_lock(&r->lock);
+    uint64_t bytes = r->sent_bytes;
+    pthread_mutex_unlock(&r->lock);
+    return bytes;
+}
+
 static void give_up(qn_comm *comm)
 {
     qn_ranks *r = ranks_of(comm);
@@ -279,6 +289,7 @@ qn_status qn__ranks_create(qn_wire *wire, qn_ranks **ranks)
                         .progress = progress,
                         .wait = wait_for,
                         .agree = agree,
+                        .sent = sent,
                         .give_up = give_up,
                         .destroy = let_go};
     pthread_mutex_init(&r->lock, NULL);

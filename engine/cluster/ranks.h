@@ -41,6 +41,7 @@ struct qn_ranks {
     pthread_cond_t changed;
     qn_job job[QN_JOBS];   /* number n in place n % QN_JOBS */
     uint64_t posted, done; /* jobs, from the start */
+    uint64_t sent_bytes;   /* by the jobs that are done */
     bool stopping;
     qn_word broken; /* status not QN_OK: no job is done any more */
     qn_status agreed;

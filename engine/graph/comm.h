@@ -58,6 +58,8 @@ struct qn_comm {
     /* The worst status of all ranks, once a step: one rank's failure stops all. Its message says
      * which rank. Collective. */
     qn_status (*agree)(qn_comm *comm, qn_status mine);
+    /* Bytes of sums over leaves and of shares that this rank sent so far. Not collective. */
+    uint64_t (*sent)(qn_comm *comm);
     /* This rank failed where the others go on, and can take part in nothing any more: its calls
      * fail from now on, so that it hangs nowhere; the launcher ends the others. Not collective. */
     void (*give_up)(qn_comm *comm);

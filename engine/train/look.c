@@ -1,6 +1,8 @@
 /* `quernel plan`: what a run will use, before it runs. */
 #include "base/check.h"
 #include "ops/choice.h"
+#include "train/reduce.h"
+#include "train/shard.h"
 #include "train/trainer.h"
 
 #include <stdlib.h>
@@ -72,6 +74,8 @@ static qn_status describe(void *user, qn_training *t)
     int count = qn__training_plans(t, plans, runs);
     qn_plan_facts facts;
     double seconds = 0;
+    uint64_t sent;
+    QN_TRY(qn__reduce_traffic(t, t->rank, &sent));
     QN_TRY(qn_plan_json(t->step_plan, &text));
     qn_status status = qn__json_parse(text, strlen(text), "plan", &root);
     qn_free(text);
@@ -98,6 +102,11 @@ static qn_status describe(void *user, qn_training *t)
                         json_integer(qn__trainable_parameters(&t->config, &t->lora)));
     json_object_set_new(root, "micro_batch", json_integer(t->micro));
     json_object_set_new(root, "micro_batches", json_integer(t->leaves));
+    if (t->ranks > 1) {
+        json_object_set_new(root, "ranks", json_integer(t->ranks));
+        json_object_set_new(root, "sent_bytes",
+                            json_integer((json_int_t)(sent + qn__shard_traffic(t, t->rank))));
+    }
     json_object_set_new(root, "tuned_nodes", json_integer(tuned));
     json_object_set_new(root, "tuning_entries",
                         json_integer(caps->tuning ? qn__tuning_count(caps->tuning) : 0));

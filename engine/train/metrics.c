@@ -53,7 +53,7 @@ qn_status qn__step_info_take(const qn_step_info *given, qn_step_info *info)
     const size_t least = offsetof(qn_step_info, mfu);
     QN_CHECK(given->size >= least, "qn_step_info.size is %u: set it to sizeof(qn_step_info)",
              given->size);
-    *info = (qn_step_info){.mfu = NAN, .loss_scale = NAN};
+    *info = (qn_step_info){.mfu = NAN, .loss_scale = NAN, .sent_bytes = NAN};
     memcpy(info, given, given->size < sizeof *info ? given->size : sizeof *info);
     info->size = sizeof *info;
     return QN_OK;

@@ -1,8 +1,7 @@
 #include "train/reduce.h"
 
 #include "base/check.h"
-#include "base/log.h"
-#include "base/sum_tree.h"
+#include "cluster/sum.h"
 #include "graph/plan.h"
 #include "train/leaves.h"
 
@@ -134,12 +133,18 @@ void qn__reduce_destroy(qn_reduce **reduce)
     *reduce = NULL;
 }
 
-uint64_t qn__reduce_bytes(const qn_reduce *r, int *buckets)
+qn_status qn__reduce_traffic(qn_training *t, int rank, uint64_t *bytes)
 {
-    uint64_t bytes = 0;
-    for (int i = 0; i < r->count; i++) bytes += r->buckets[i].bytes;
-    *buckets = r->count;
-    return bytes;
+    qn_reduce r = {.training = t};
+    qn_status status = make_buckets(&r);
+    *bytes = 0;
+    for (int i = 0; i < r.count && status == QN_OK; i++) {
+        const qn_comm_sum sum = {.count = r.buckets[i].bytes / sizeof(float), .first = t->first};
+        *bytes += qn__sum_bytes(&sum, rank, t->ranks);
+    }
+    free(r.buckets);
+    free(r.ready);
+    return status;
 }
 
 /* ---- by the thread that communicates ---- */

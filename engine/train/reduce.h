@@ -20,7 +20,7 @@ void qn__reduce_destroy(qn_reduce **reduce);
 qn_status qn__reduce_leaf(qn_reduce *reduce, qn_plan *plan, bool whole) QN_MUST_USE;
 /* All that is left. The sums are then in copy 0 of every rank. Collective. */
 qn_status qn__reduce_finish(qn_reduce *reduce) QN_MUST_USE;
-/* Bytes of f32 gradients, and buckets. */
-uint64_t qn__reduce_bytes(const qn_reduce *reduce, int *buckets);
+/* Bytes that a rank sends in each step; a plan is enough. */
+qn_status qn__reduce_traffic(qn_training *training, int rank, uint64_t *bytes) QN_MUST_USE;
 
 #endif

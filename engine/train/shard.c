@@ -124,6 +124,22 @@ void qn__shard_destroy(qn_shard **shard)
     *shard = NULL;
 }
 
+uint64_t qn__shard_traffic(const qn_training *t, int rank)
+{
+    uint64_t bytes = 0;
+    qn_weight weight;
+    int number = 0;
+    if (!t->zero) return 0;
+    for (int cursor = 0; qn__trainable_next(&t->config, &t->lora, &cursor, &weight); number++) {
+        int64_t from, to;
+        int index = qn__store_index(t->store, weight.name);
+        qn__shard_range(t, number, rank, &from, &to);
+        bytes +=
+            (uint64_t)(to - from) * (uint64_t)qn_dtype_bytes(t->store->tensors[index].desc.dtype);
+    }
+    return bytes * (uint64_t)(t->ranks - 1);
+}
+
 static bool is_mine(const qn_shard *s, int part)
 {
     int rank = s->training->rank;

@@ -18,6 +18,8 @@ qn_status qn__shard_create(qn_training *training, qn_shard **shard) QN_MUST_USE;
 void qn__shard_destroy(qn_shard **shard);
 /* After an update: every rank's weights to all. Collective. */
 qn_status qn__shard_spread(qn_shard *shard) QN_MUST_USE;
+/* Bytes that a rank sends for it; a plan is enough. */
+uint64_t qn__shard_traffic(const qn_training *training, int rank);
 /* A moment ("m.NAME") of the number-th trained tensor, whole, on every rank. Collective. */
 qn_status qn__shard_read(qn_shard *shard, const char *name, int number, void *whole) QN_MUST_USE;
 /* This rank's part of it. Not collective. */

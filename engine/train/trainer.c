@@ -192,6 +192,7 @@ static void fill_info(const qn_trainer *t, double loss, double norm, const qn_hy
                        .val_loss = NAN,
                        .skipped = t->skips.why[0] ? t->skips.why : NULL,
                        .mfu = NAN,
+                       .sent_bytes = NAN,
                        .loss_scale = t->training->type == QN_F16 ? t->training->loss_scale : NAN};
     const qn_training *training = t->training;
     double peak = qn__run_peak_gflops(caps, training->type) * 1e9;
@@ -247,6 +248,7 @@ static qn_status compute(qn_trainer *t, double *loss, double *norm, bool *good)
 static qn_status take_step(qn_trainer *t, qn_step_info *info)
 {
     double start = qn__seconds(), loss = 0, norm = 0;
+    uint64_t sent = t->comm->sent(t->comm);
     bool good = false;
     QN_TRY(compute(t, &loss, &norm, &good));
     qn_hyper hyper = hyper_of(t, norm);
@@ -261,6 +263,7 @@ static qn_status take_step(qn_trainer *t, qn_step_info *info)
     double took = qn__seconds() - start;
     t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * took : took;
     fill_info(t, loss, norm, &hyper, took, info);
+    if (t->comm->size > 1) info->sent_bytes = (double)(t->comm->sent(t->comm) - sent);
     return QN_OK;
 }
 

@@ -98,8 +98,23 @@ class Ranks(unittest.TestCase):
 
     def check(self, ranks, *more, only=()):
         """only: flags that one rank need not have."""
-        got = self.state(self.train(ranks, f"{ranks}{''.join(more + only)}", *more, *only))
+        out = self.train(ranks, f"{ranks}{''.join(more + only)}", *more, *only)
+        self.check_bytes(out, ranks, *more, *only)
+        got = self.state(out)
         self.assertEqual(got, self.alone(*more), f"{ranks} ranks {more} {only}")
+
+    def planned(self, ranks, *more):
+        command = [BUILD / "quernel", "plan", "--text", self.text, *SMALL[:-1], *more, "--json"]
+        command += ["--mesh", f"dp={ranks}"]
+        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    def check_bytes(self, out, ranks, *more):
+        """What was sent and allocated is what was planned, to the byte."""
+        with open(os.path.join(out, "metrics.jsonl")) as file:
+            line = [json.loads(line) for line in file][-1]
+        plan = self.planned(ranks, *more)
+        self.assertEqual(line["sent_bytes"], plan["sent_bytes"], f"{ranks} ranks {more}")
+        self.assertEqual(line["device_bytes"], plan["total_bytes"], f"{ranks} ranks {more}")
 
     # ---- short ----
 
@@ -109,6 +124,7 @@ class Ranks(unittest.TestCase):
         self.assertEqual(self.state(out, 6)[0], self.alone()[0][:6])
         self.end(self.start(3, out, "--resume", "--zero", "1"), 0)
         self.assertEqual(self.state(out), self.alone())
+        self.check_bytes(out, 3, "--zero", "1")
 
     def test_refusals(self):
         for ranks, flags, code, word in (

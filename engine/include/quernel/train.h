@@ -53,6 +53,7 @@ typedef struct qn_step_info {
     double loss_scale;  /* NaN: the loss is not scaled */
     const char *sample; /* text generated at this step's evaluation, valid UTF-8 without NUL;
                               NULL: none. Valid until the next step. */
+    double sent_bytes; /* by this rank to others, as `quernel plan --mesh` says; NaN: it is alone */
 } qn_step_info;
 
 /* The line of metrics.jsonl: one JSON object, no newline; see docs/metrics.md. Free with qn_free.
