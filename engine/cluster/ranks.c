@@ -34,7 +34,10 @@ static void do_job(qn_ranks *r, qn_job *job)
     pthread_mutex_lock(&r->lock);
     if (status != QN_OK) break_off(r, status, qn_last_error());
     job->ended = qn__seconds();
+    const qn_comm_event event = {job->name, job->began, job->opened, job->ended,
+                                 r->wire->sent_bytes - r->sent_bytes};
     r->sent_bytes = r->wire->sent_bytes;
+    if (r->observer) r->observer(r->observer_user, &event);
     r->done++;
     pthread_cond_broadcast(&r->changed);
 }
@@ -64,7 +67,7 @@ static qn_status post(qn_ranks *r, const qn_job *job, int *ticket)
     while (r->posted - r->done == QN_JOBS) pthread_cond_wait(&r->changed, &r->lock);
     qn_job *place = &r->job[r->posted % QN_JOBS];
     *place = *job;
-    place->began = place->ended = 0;
+    place->began = place->opened = place->ended = 0;
     *ticket = (int)(r->posted++ % TICKETS);
     if (r->threaded) pthread_cond_broadcast(&r->changed);
     else do_job(r, place);
@@ -113,6 +116,7 @@ static qn_status run_sum(qn_ranks *r, qn_job *job)
 {
     float *roots[QN_TREE_SPANS] = {NULL};
     QN_TRY(job->sum.open(job->sum.user, roots));
+    job->opened = qn__seconds();
     qn_status status = qn__sum_leaves(r->wire, &job->sum, roots, &r->room);
     QN_TRY(job->sum.close(job->sum.user));
     return status;
@@ -138,6 +142,7 @@ static qn_status run_share(qn_ranks *r, qn_job *job)
 {
     qn_status status = QN_OK;
     QN_TRY(job->share.open(job->share.user));
+    job->opened = qn__seconds();
     for (int step = 1; step < r->wire->size && status == QN_OK; step++)
         status = pass_on(r->wire, &job->share, step);
     QN_TRY(job->share.close(job->share.user));
@@ -260,6 +265,15 @@ static uint64_t sent(qn_comm *comm)
     return bytes;
 }
 
+static void observe(qn_comm *comm, void (*fn)(void *user, const qn_comm_event *event), void *user)
+{
+    qn_ranks *r = ranks_of(comm);
+    pthread_mutex_lock(&r->lock);
+    r->observer = fn;
+    r->observer_user = user;
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void give_up(qn_comm *comm)
 {
     qn_ranks *r = ranks_of(comm);
@@ -290,6 +304,7 @@ qn_status qn__ranks_create(qn_wire *wire, qn_ranks **ranks)
                         .wait = wait_for,
                         .agree = agree,
                         .sent = sent,
+                        .observe = observe,
                         .give_up = give_up,
                         .destroy = let_go};
     pthread_mutex_init(&r->lock, NULL);

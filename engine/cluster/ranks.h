@@ -23,7 +23,7 @@ struct qn_job {
     int root;
     qn_comm_sum sum;
     qn_comm_share share;
-    double began, ended; /* qn__seconds; 0: not yet */
+    double began, opened, ended; /* qn__seconds; 0: not yet. opened: see qn_comm_event */
 };
 
 /* What a rank tells the others of its status. */
@@ -42,6 +42,8 @@ struct qn_ranks {
     qn_job job[QN_JOBS];   /* number n in place n % QN_JOBS */
     uint64_t posted, done; /* jobs, from the start */
     uint64_t sent_bytes;   /* by the jobs that are done */
+    void (*observer)(void *user, const qn_comm_event *event);
+    void *observer_user;
     bool stopping;
     qn_word broken; /* status not QN_OK: no job is done any more */
     qn_status agreed;

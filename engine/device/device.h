@@ -70,6 +70,9 @@ qn_status qn__compute_after_transfers(qn_device *device) QN_MUST_USE;
 qn_status qn__marks_prepare(qn_device *device) QN_MUST_USE;
 /* Enqueued; sent to the device. */
 qn_status qn__mark(qn_device *device, qn_transfer *mark) QN_MUST_USE;
+/* Be called, by a thread of the driver, when the mark is reached; be quick. */
+qn_status qn__mark_notify(qn_device *device, const qn_transfer *mark, void (*fn)(void *user),
+                          void *user) QN_MUST_USE;
 /* Waits for the mark. Where memory is unified the buffer's own bytes, until unmapped; launches must
  * not touch them meanwhile, and those that are enqueued after qn__compute_after_transfers see what
  * was written. */

@@ -168,6 +168,29 @@ qn_status qn__mark(qn_device *device, qn_transfer *mark)
     return QN_OK;
 }
 
+typedef struct note {
+    void (*fn)(void *user);
+    void *user;
+} note;
+
+static void CL_CALLBACK reached(cl_event event, cl_int status, void *user)
+{
+    note n = *(note *)user;
+    (void)event, (void)status;
+    free(user);
+    n.fn(n.user);
+}
+
+qn_status qn__mark_notify(qn_device *device, const qn_transfer *mark, void (*fn)(void *user),
+                          void *user)
+{
+    note *n = malloc(sizeof *n);
+    if (!n) return qn__fail(QN_OS_ERROR, "out of memory");
+    *n = (note){fn, user};
+    QN_CL(device, clSetEventCallback(mark->event, CL_COMPLETE, reached, n));
+    return QN_OK;
+}
+
 qn_status qn__buffer_map(qn_buffer *buffer, uint64_t offset, uint64_t bytes,
                          const qn_transfer *mark, void **data)
 {

@@ -39,6 +39,13 @@ typedef struct qn_comm_share {
     void *user;
 } qn_comm_share;
 
+/* A collective that is through; times as qn__seconds. */
+typedef struct qn_comm_event {
+    const char *name;
+    double began, opened, ended; /* opened: its data were there; 0: it waited for none */
+    uint64_t bytes;
+} qn_comm_event;
+
 struct qn_comm {
     int rank, size;
     /* Start a reduction of `count` floats, result everywhere; *ticket is waited for. Collective. */
@@ -60,6 +67,8 @@ struct qn_comm {
     qn_status (*agree)(qn_comm *comm, qn_status mine);
     /* Bytes of sums over leaves and of shares that this rank sent so far. Not collective. */
     uint64_t (*sent)(qn_comm *comm);
+    /* Be told of each, by the thread that communicates; NULL: no more. */
+    void (*observe)(qn_comm *comm, void (*fn)(void *user, const qn_comm_event *event), void *user);
     /* This rank failed where the others go on, and can take part in nothing any more: its calls
      * fail from now on, so that it hangs nowhere; the launcher ends the others. Not collective. */
     void (*give_up)(qn_comm *comm);

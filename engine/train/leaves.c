@@ -94,6 +94,7 @@ static qn_status run_chain(qn_training *t)
 
 qn_status qn__leaves_run(qn_training *t)
 {
+    if (t->reduce) qn__reduce_begin(t->reduce);
     QN_TRY(t->chain ? run_chain(t) : run_tree(t));
     return t->reduce ? qn__reduce_finish(t->reduce) : QN_OK;
 }

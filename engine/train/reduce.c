@@ -1,10 +1,12 @@
 #include "train/reduce.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "cluster/sum.h"
 #include "graph/plan.h"
 #include "train/leaves.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +29,7 @@ struct qn_reduce {
     bucket *buckets;
     int count, capacity;
     int posted;
+    double device_at;    /* traced: when the device had made the last bucket's gradients */
     int ticket;          /* of the last one */
     qn_host *staged;     /* where memory is not unified: a bucket of every root */
     const qn_plan *plan; /* whose steps `ready` knows */
@@ -184,10 +187,24 @@ static qn_status close_bucket(void *user)
 
 /* ---- by the thread that launches ---- */
 
+/* For the timeline, by a thread of the driver, bucket after bucket. */
+static void note_made(void *user)
+{
+    const bucket *b = user;
+    qn_reduce *r = b->reduce;
+    char name[36];
+    double now = qn__seconds();
+    snprintf(name, sizeof name, "until gradients %d of %d", (int)(b - r->buckets) + 1, r->count);
+    qn__trace_add(r->training->trace, QN_TRACK_DEVICE, name, r->device_at, now, 0);
+    r->device_at = now;
+}
+
 static qn_status post_next(qn_reduce *r)
 {
     bucket *b = &r->buckets[r->posted];
-    QN_TRY(qn__mark(r->training->store->device, &b->mark));
+    qn_device *device = r->training->store->device;
+    QN_TRY(qn__mark(device, &b->mark));
+    if (r->training->trace) QN_TRY(qn__mark_notify(device, &b->mark, note_made, b));
     const qn_comm_sum sum = {.count = b->bytes / sizeof(float),
                              .first = r->training->first,
                              .open = open_bucket,
@@ -234,6 +251,11 @@ static qn_status after_step(void *user, int step)
     while (r->posted < r->count && !r->buckets[r->posted].vectors && r->ready[r->posted] <= step)
         QN_TRY(post_next(r));
     return QN_OK;
+}
+
+void qn__reduce_begin(qn_reduce *r)
+{
+    r->device_at = qn__seconds();
 }
 
 qn_status qn__reduce_leaf(qn_reduce *r, qn_plan *plan, bool whole)

@@ -15,6 +15,8 @@ typedef struct qn_reduce qn_reduce;
  * into arenas alike. */
 qn_status qn__reduce_create(qn_training *training, qn_comm *comm, qn_reduce **reduce) QN_MUST_USE;
 void qn__reduce_destroy(qn_reduce **reduce);
+/* Before the first leaf of a step. */
+void qn__reduce_begin(qn_reduce *reduce);
 /* Run the plan of the last leaf; whole: it leaves its gradients as they are to be added, so that
  * buckets may be on their way before it ends. */
 qn_status qn__reduce_leaf(qn_reduce *reduce, qn_plan *plan, bool whole) QN_MUST_USE;

@@ -7,6 +7,7 @@
 #include "device/tuning.h"
 #include "model/weights.h"
 #include "train/metrics.h"
+#include "train/timeline.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -103,7 +104,8 @@ static qn_status create(qn_trainer *t, qn_work_fn progress, void *user)
     QN_TRY(qn__trainer_fit_together(t));
     QN_TRY(t->comm->agree(t->comm, prepare(t, progress, user)));
     QN_TRY(resume(t));
-    return t->comm->agree(t->comm, write_start(t));
+    QN_TRY(t->comm->agree(t->comm, write_start(t)));
+    return qn__timeline_begin(t);
 }
 
 qn_status qn_trainer_create(const qn_train_options *options, qn_device *device, qn_work_fn progress,
@@ -125,7 +127,9 @@ void qn_trainer_destroy(qn_trainer **trainer)
 {
     qn_trainer *t = *trainer;
     if (!t) return;
+    if (t->trace) t->comm->observe(t->comm, NULL, NULL);
     qn__training_destroy(&t->training);
+    qn__trace_destroy(&t->trace);
     qn__start_close(&t->start);
     qn__data_close(&t->data);
     qn_train_options_destroy(&t->options);
@@ -227,21 +231,34 @@ static qn_status judge(qn_trainer *t, double loss, double norm, bool *good)
     return QN_OK;
 }
 
+/* For the timeline: what the host did since *since, until now. */
+static void note(qn_trainer *t, const char *what, double *since)
+{
+    double now = qn__seconds();
+    qn__trace_add(t->trace, QN_TRACK_HOST, what, *since, now, 0);
+    *since = now;
+}
+
 /* Forward, backward, and what all ranks make of it. Collective; a rank that fails amid the
  * collectives of a step can only leave. */
 static qn_status compute(qn_trainer *t, double *loss, double *norm, bool *good)
 {
     qn_status mine = QN_OK;
+    double since = qn__seconds();
     for (int64_t leaf = 0; leaf < t->training->leaves && mine == QN_OK; leaf++)
         mine = load_leaf(t, leaf);
     if (t->training->ranks > 1) QN_TRY(t->comm->agree(t->comm, mine));
     t->training->loss_scale = t->loss_scale.scale;
+    note(t, "load the batch", &since);
     if (mine == QN_OK) {
         mine = qn__training_step(t->training, (uint64_t)t->options->seed, t->step, loss, norm);
         if (mine != QN_OK) t->comm->give_up(t->comm);
     }
+    note(t, "gradients, norm, loss", &since);
     if (mine == QN_OK) mine = judge(t, *loss, *norm, good);
-    return t->comm->agree(t->comm, mine); /* once a step: one rank's failure stops all */
+    mine = t->comm->agree(t->comm, mine); /* once a step: one rank's failure stops all */
+    note(t, "agree", &since);
+    return mine;
 }
 
 /* info has all members. */
@@ -252,11 +269,13 @@ static qn_status take_step(qn_trainer *t, qn_step_info *info)
     bool good = false;
     QN_TRY(compute(t, &loss, &norm, &good));
     qn_hyper hyper = hyper_of(t, norm);
+    double since = qn__seconds();
     if (good) {
         qn_status status = qn__training_update(t->training, &hyper);
         if (status != QN_OK) t->comm->give_up(t->comm);
         QN_TRY(status);
         t->updates++;
+        note(t, "update", &since);
     }
     t->step++;
     t->val_loss = NAN;
@@ -424,10 +443,13 @@ qn_status qn_trainer_run(qn_trainer *t, qn_step_fn fn, void *user)
         qn_status status = take_step(t, &info);
         if (status == QN_NON_FINITE && *o->out) return keep_what_was_reached(t, status);
         QN_TRY(status);
+        double since = qn__seconds();
         QN_TRY(after_step(t, &info));
+        note(t, "validate, record, save", &since);
         QN_TRY(report(t, fn, user, &info, &stopped));
     }
     if (*o->out) QN_TRY(qn_trainer_save(t));
+    QN_TRY(qn__timeline_write(t));
     if (!stopped) return QN_OK;
     return qn__fail(QN_INTERRUPTED,
                     *o->out ? "stopped after step %lld, which is saved: --resume continues"

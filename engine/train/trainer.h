@@ -14,6 +14,7 @@
 struct qn_trainer {
     qn_train_options *options;
     qn_device *device;
+    qn_trace *trace;            /* NULL: nothing is noted */
     qn_comm *comm;              /* the other ranks, or this one alone */
     qn_caps caps;               /* of the device, as far as every rank's goes */
     bool reporting, save_asked; /* in the caller's callback; it asked to save */

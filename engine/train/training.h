@@ -3,6 +3,7 @@
 #ifndef QN_TRAIN_TRAINING_H
 #define QN_TRAIN_TRAINING_H
 
+#include "base/trace.h"
 #include "graph/comm.h"
 #include "model/model.h"
 
@@ -27,6 +28,7 @@ typedef struct qn_training {
     int64_t *starts;          /* [tensors + 1]: elements of trained tensors before each */
     int tensors;              /* that are trained */
     struct qn_shard *shard;   /* NULL likewise */
+    qn_trace *trace;          /* borrowed; NULL: nothing is noted */
     struct qn_reduce *reduce; /* NULL likewise */
     int64_t length;           /* tokens a sequence, at most the context */
     int64_t rows;             /* micro * length */

@@ -116,14 +116,29 @@ class Ranks(unittest.TestCase):
         self.assertEqual(line["sent_bytes"], plan["sent_bytes"], f"{ranks} ranks {more}")
         self.assertEqual(line["device_bytes"], plan["total_bytes"], f"{ranks} ranks {more}")
 
+    def check_trace(self, path, ranks, steps):
+        """Every rank's sums are on the timeline, and the device's gradients they waited for."""
+        with open(path) as file:
+            spans = [span for span in json.load(file)["traceEvents"] if span["ph"] == "X"]
+        for rank in range(ranks):
+            own = [span for span in spans if span["pid"] == rank]
+            sums = [span for span in own if span["name"] == "sum_leaves"]
+            made = [span for span in own if span["name"].startswith("until gradients 1 ")]
+            self.assertEqual(len(made), steps)
+            self.assertGreaterEqual(len(sums), steps)
+            self.assertTrue(all(span["dur"] >= 0 for span in own))
+            self.assertTrue(all(span["args"]["bytes"] > 0 for span in sums))
+
     # ---- short ----
 
     def test_two(self):
         """A run that two ranks began and three ended."""
         out = self.train(2, "out", "--steps", "6")
         self.assertEqual(self.state(out, 6)[0], self.alone()[0][:6])
-        self.end(self.start(3, out, "--resume", "--zero", "1"), 0)
+        trace = self.out("trace.json")
+        self.end(self.start(3, out, "--resume", "--zero", "1", "--trace", trace), 0)
         self.assertEqual(self.state(out), self.alone())
+        self.check_trace(trace, 3, STEPS - 6)
         self.check_bytes(out, 3, "--zero", "1")
 
     def test_refusals(self):
