@@ -6,9 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* As expert_sort lists `pairs` pairs that are spread evenly: (expert, its first place). */
+static void fill_groups(uint32_t *groups, int64_t experts, int64_t pairs)
+{
+    int64_t used = experts < pairs ? experts : pairs;
+    for (int64_t i = 0; i <= experts; i++) {
+        groups[2 * i] = (uint32_t)(i < used ? i * experts / used : experts);
+        groups[2 * i + 1] = (uint32_t)(i < used ? i * pairs / used : pairs);
+    }
+}
+
+/* Elements of the input of that name; 0: there is none. */
+static int64_t elements_of(const qn_call *call, const char *name)
+{
+    const qn_op_row *row = qn__op_row(qn__op_id(call->op));
+    for (int i = 0; i < row->in_count; i++)
+        if (strcmp(row->in[i].name, name) == 0) return qn__elements(&call->in[i]);
+    return 0;
+}
+
 /* Numbers that any op can stand: floats in [-1, 1), integers that are small and never out of range.
  */
-static qn_status fill(const qn_operand *operand, const char *name)
+static qn_status fill(const qn_call *call, const qn_operand *operand, const char *name)
 {
     if (qn_dtype_is_block(operand->desc.dtype)) {
         const uint32_t scales = 0x20202020; /* finite as a half or as a float: some 2^-7, 2^-63 */
@@ -24,6 +43,8 @@ static qn_status fill(const qn_operand *operand, const char *name)
         memcpy(&values[i], &x, 4);
         if (operand->desc.dtype == QN_I32) values[i] = (uint32_t)(i % 2);
     }
+    for (int64_t i = 0; i < count && strcmp(name, "order") == 0; i++) values[i] = (uint32_t)i;
+    if (strcmp(name, "groups") == 0) fill_groups(values, count / 2 - 1, elements_of(call, "order"));
     if (strcmp(name, "ranges") == 0) /* one causal sequence */
         for (int64_t r = 0; r < count / 4; r++) {
             values[r * 4] = values[r * 4 + 1] = 0;
@@ -73,12 +94,13 @@ qn_status qn__rig_fill(qn_rig *rig)
     const qn_call *call = &rig->call;
     const qn_op_row *row = qn__op_row(qn__op_id(call->op));
     for (int i = 0; i < row->in_count; i++) {
-        if (call->in[i].there) QN_TRY(fill(&call->in[i], row->in[i].name));
-        if (call->din[i].there) QN_TRY(fill(&call->din[i], "gradient"));
+        if (call->in[i].there) QN_TRY(fill(call, &call->in[i], row->in[i].name));
+        if (call->din[i].there) QN_TRY(fill(call, &call->din[i], "gradient"));
     }
     for (int o = 0; o < row->out_count; o++) {
-        if (call->out[o].there && row->alias[o] < 0) QN_TRY(fill(&call->out[o], row->out[o].name));
-        if (call->dout[o].there) QN_TRY(fill(&call->dout[o], "gradient"));
+        if (call->out[o].there && row->alias[o] < 0)
+            QN_TRY(fill(call, &call->out[o], row->out[o].name));
+        if (call->dout[o].there) QN_TRY(fill(call, &call->dout[o], "gradient"));
     }
     return QN_OK;
 }

@@ -18,12 +18,14 @@ const op_cases cases_expert_qmatmul = {
         },
     .device =
         (const char *const[]){
-            "expert_qmatmul : x=q8x[{r:1,3,17},512] w={q8_0,q4_K}.panels[4,37,512]"
-            " order=i32[{r},3] groups=i32[5,2]",
+            "expert_qmatmul : x=q8x[{r:1,3,17},512] w=q8_0.panels[4,37,512] order=i32[{r},3]"
+            " groups=i32[5,2]",
+            "expert_qmatmul : x=q8x[17,512] w=q4_K.panels[4,37,512] order=i32[17,3] "
+            "groups=i32[5,2]",
             "expert_qmatmul : x=q8x[{r:0,1,2,9},2,{k:32,544}] w=q8_0.panels[5,{1,33},{k}]"
             " order=i32[{r},2] groups=i32[6,2]",
-            "expert_qmatmul : x=q8x[{r:1,3,40},64] w=q4_0.panels[2,40,64] order=i32[{r},2]"
-            " groups=i32[3,2] w2=q4_0.panels[2,70,64]",
+            "expert_qmatmul : x=q8x[{r:1,3,40},64] w=q8_0.panels[2,40,64] order=i32[{r},2]"
+            " groups=i32[3,2] w2=q8_0.panels[2,70,64]",
             NULL,
         },
     .sizes =
