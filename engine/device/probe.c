@@ -180,6 +180,40 @@ PROVE_MATRIX(dpas16, DPAS16, 16)
 PROVE_MATRIX(mfma, MFMA, 64)
 PROVE_MATRIX(wmma, WMMA, 32)
 
+/* Bytes of either sign where they must be signed, past 127 where they must not; some sums pass
+ * 2^31. */
+static bool adds_bytes(qn_device *device, qn_probe_id probe, const char *options,
+                       float data[4][ITEMS], const size_t grid[2])
+{
+    uint32_t a[ITEMS], b[ITEMS], c[ITEMS], want[ITEMS];
+    for (int i = 0; i < ITEMS; i++) {
+        a[i] = b[i] = 0;
+        c[i] = want[i] = i % 5 == 0 ? (uint32_t)INT32_MAX - 99 : (uint32_t)(i * 311 - 40000);
+        for (int j = 0; j < 4; j++) {
+            int x = (i * 37 + j * 101) % 256, y = (i * 53 + j * 89) % 256 - 128;
+            a[i] |= (uint32_t)x << 8 * j;
+            b[i] |= ((uint32_t)y & 255) << 8 * j;
+            want[i] += (uint32_t)(x * y);
+        }
+    }
+    memcpy(data[1], a, sizeof a);
+    memcpy(data[2], b, sizeof b);
+    memcpy(data[3], c, sizeof c);
+    return run_kernel_as(device, probe, options, data, 4, false, grid) == QN_OK &&
+           memcmp(want, data[0], sizeof want) == 0;
+}
+
+#define PROVE_DOT(name, NAME, options)                                                             \
+    static bool prove_dot_##name(qn_device *device, float data[4][ITEMS])                          \
+    {                                                                                              \
+        const size_t grid[2] = {ITEMS / 64, 64};                                                   \
+        return adds_bytes(device, QN_PROBE_DOT_##NAME, options, data, grid);                       \
+    }
+PROVE_DOT(ptx, PTX, "")
+PROVE_DOT(khr, KHR, "-cl-std=CL3.0")
+PROVE_DOT(amd, AMD, "")
+PROVE_DOT(amd11, AMD11, "")
+
 /* What only GPUs have need not be tried on a CPU. */
 static bool worth_trying(const qn_caps *caps, qn_probe_id probe)
 {
@@ -211,32 +245,16 @@ static bool prove_x86_bf16(qn_device *device, float data[4][ITEMS])
     return memcmp(want, data[0], sizeof want) == 0;
 }
 
-/* Bytes of either sign where they must be signed, past 127 where they must not; some sums pass
- * 2^31. */
 static bool prove_x86_vnni(qn_device *device, float data[4][ITEMS])
 {
-    uint32_t a[ITEMS], b[ITEMS], c[ITEMS], want[ITEMS];
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx512vnni")) return false;
 #else
     return false;
 #endif
-    for (int i = 0; i < ITEMS; i++) {
-        a[i] = b[i] = 0;
-        c[i] = want[i] = i % 5 == 0 ? (uint32_t)INT32_MAX - 99 : (uint32_t)(i * 311 - 40000);
-        for (int j = 0; j < 4; j++) {
-            int x = (i * 37 + j * 101) % 256, y = (i * 53 + j * 89) % 256 - 128;
-            a[i] |= (uint32_t)x << 8 * j;
-            b[i] |= ((uint32_t)y & 255) << 8 * j;
-            want[i] += (uint32_t)(x * y);
-        }
-    }
-    memcpy(data[1], a, sizeof a);
-    memcpy(data[2], b, sizeof b);
-    memcpy(data[3], c, sizeof c);
-    if (run_kernel(device, QN_PROBE_X86_VNNI, data, 4, false, ITEMS / 16, 1) != QN_OK) return false;
-    return memcmp(want, data[0], sizeof want) == 0;
+    const size_t grid[2] = {ITEMS / 16, 1};
+    return adds_bytes(device, QN_PROBE_X86_VNNI, "", data, grid);
 }
 
 /* A unit without its permission kills the process that tries it: asked first. Sums of bf16 in the

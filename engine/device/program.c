@@ -228,7 +228,8 @@ static qn_status make_program(qn_device *device, const char *file, const char *o
 {
     char *source;
     char all_options[1024];
-    snprintf(all_options, sizeof all_options, "-cl-std=CL1.2 %s%s",
+    snprintf(all_options, sizeof all_options, "%s%s%s",
+             strstr(options, "-cl-std=") ? "" : "-cl-std=CL1.2 ",
              device->caps.fma ? "-DQN_HAS_FMA=1 " : "", options);
     QN_TRY(qn__kernel_source(file, &source));
     uint64_t key = qn__hash_seeded(source, strlen(source), qn__caps_key(&device->caps));

@@ -54,14 +54,29 @@ void qn__exec_begin_file(qn_exec *exec, const char *file, const char *name, cons
     exec->cursor++;
 }
 
-/* QN_SHUFFLE of shuffle.clh: the first way that is proven. */
+/* 1 + the first of `count` ways that is proven; 0: none. */
+static int first_proven(const qn_caps *caps, const qn_probe_id *ways, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (qn__proven(caps, ways[i])) return i + 1;
+    return 0;
+}
+
+/* QN_SHUFFLE of shuffle.clh. */
 static int shuffle_of(const qn_caps *caps)
 {
     static const qn_probe_id ways[] = {QN_PROBE_SHUFFLE_PTX, QN_PROBE_SHUFFLE_INTEL,
                                        QN_PROBE_SHUFFLE_KHR, QN_PROBE_SHUFFLE_AMD};
-    for (int i = 0; i < 4; i++)
-        if (qn__proven(caps, ways[i])) return i + 1;
-    return 0;
+    return first_proven(caps, ways, 4);
+}
+
+const char *qn__exec_dot(const qn_call *call)
+{
+    static const char *const options[] = {"", " -DQN_DOT=1", " -DQN_DOT=2 -cl-std=CL3.0",
+                                          " -DQN_DOT=3", " -DQN_DOT=4"};
+    static const qn_probe_id ways[] = {QN_PROBE_DOT_PTX, QN_PROBE_DOT_KHR, QN_PROBE_DOT_AMD,
+                                       QN_PROBE_DOT_AMD11};
+    return options[call->variant->family == QN_TILE ? first_proven(call->caps, ways, 4) : 0];
 }
 
 void qn__exec_begin(qn_exec *exec, const qn_call *call, const char *name, const char *options, ...)

@@ -25,6 +25,8 @@ struct qn_exec {
 /* Kernel `name` of this call's own file, "<stem>.cl", "<stem>.wide.cl", ...; options as printf. */
 void qn__exec_begin(qn_exec *exec, const qn_call *call, const char *name, const char *options, ...)
     QN_PRINTF(4, 5);
+/* The option QN_DOT of dot.clh for the kernels of this call. */
+const char *qn__exec_dot(const qn_call *call);
 /* Of another file. */
 void qn__exec_begin_file(qn_exec *exec, const char *file, const char *name, const char *options);
 /* Buffer and offset in elements; an absent operand passes a placeholder. */

@@ -65,8 +65,9 @@ static qn_status launch(qn_exec *exec, const qn_call *call, const char *kernel, 
 {
     const qn_operand none = {0}, *parts[PARTS] = {&call->in[W], &call->in[W2], &none};
     bool large = qn__desc_bytes(&call->in[W].desc) >= 1 << 18;
-    qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=0 -DQN_FROM_C=0 -DQN_RT=%d%s",
-                   (int)call->in[W].desc.dtype, rows_at_once, large ? " -DQN_AHEAD=9216" : "");
+    qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=0 -DQN_FROM_C=0 -DQN_RT=%d%s%s",
+                   (int)call->in[W].desc.dtype, rows_at_once, qn__exec_dot(call),
+                   large ? " -DQN_AHEAD=9216" : "");
     int64_t groups = 0;
     for (int part = 0; part < PARTS; part++) {
         qn__exec_tensor(exec, part < 2 ? &call->out[part] : &none);

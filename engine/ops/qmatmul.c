@@ -121,9 +121,9 @@ static void begin(qn_exec *exec, const qn_call *call, const char *kernel, int ro
     bool large = qn__desc_bytes(&call->in[W].desc) >= 1 << 18;
     int biases = 0;
     for (int part = 0; part < PARTS; part++) biases |= call->in[bias_of(part)].there << part;
-    qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=%d -DQN_FROM_C=%d -DQN_RT=%d%s%s%s",
+    qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=%d -DQN_FROM_C=%d -DQN_RT=%d%s%s%s%s",
                    (int)call->in[W].desc.dtype, biases, call->in[C].there, rows_at_once,
-                   large ? AHEAD : "", call->attr[GLU].i ? " -DQN_GLU=1" : "",
+                   qn__exec_dot(call), large ? AHEAD : "", call->attr[GLU].i ? " -DQN_GLU=1" : "",
                    call->attr[OUT].i ? " -DQN_Q8X=1" : "");
     for (int part = 0; part < PARTS; part++) {
         qn__exec_tensor(exec, &call->out[part]);
