@@ -111,6 +111,9 @@ qn_status qn__device_flush(qn_device *device) QN_MUST_USE;
 /* Wait for everything enqueued. */
 qn_status qn__device_finish(qn_device *device) QN_MUST_USE;
 
+/* 10^9 bytes a second of reading memory, now: other users of the machine change it. */
+qn_status qn__device_read_rate(qn_device *device, double *gbytes) QN_MUST_USE;
+
 /* ---- timing (devices opened with profile) ---- */
 
 bool qn__device_profiles(const qn_device *device);

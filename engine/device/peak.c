@@ -275,12 +275,32 @@ static void keep(const qn_caps *caps)
     free(path);
 }
 
+static bool is_wide(const qn_caps *caps)
+{
+    return caps->type == QN_CPU && qn__proven(caps, QN_PROBE_VECTOR16);
+}
+
+static size_t peak_items(const qn_caps *caps)
+{
+    return (size_t)caps->compute_units * (is_wide(caps) ? 16 : 2048);
+}
+
+qn_status qn__device_read_rate(qn_device *device, double *gbytes)
+{
+    qn_buffer *out;
+    size_t items = peak_items(&device->caps);
+    QN_TRY(qn__buffer_create(device, items * 64, "bandwidth measurement", &out));
+    qn_status status = measure_read(device, out, is_wide(&device->caps), items, gbytes);
+    qn__buffer_destroy(&out);
+    return status;
+}
+
 qn_status qn_device_measure(qn_device *device, qn_peaks *peaks)
 {
     qn_buffer *out;
     qn_caps *caps = &device->caps;
-    bool wide = caps->type == QN_CPU && qn__proven(caps, QN_PROBE_VECTOR16);
-    size_t items = wide ? (size_t)caps->compute_units * 16 : (size_t)caps->compute_units * 2048;
+    bool wide = is_wide(caps);
+    size_t items = peak_items(caps);
     int rounds = 0;
     *peaks = (qn_peaks){0};
     QN_TRY(qn__buffer_create(device, items * 64, "peak measurement", &out));

@@ -353,16 +353,25 @@ static json_t *prefill_report(const qn_model *model, const qn_caps *caps, int to
                      integers ? "int8" : "f32", "batch", batch, "device", caps->name);
 }
 
-/* seconds: of a token for each of `batch` sequences, which read the weights once. */
+/* seconds: of a token for each of `batch` sequences, which read the weights once. bandwidth: in
+ * GB/s, as this run found it. */
 static json_t *decode_report(const qn_model *model, const qn_caps *caps, double prompt_tokens_per_s,
-                             int batch, double seconds)
+                             int batch, double seconds, double bandwidth)
 {
     double bytes = weight_bytes(model);
-    return json_pack("{s:f,s:f,s:f,s:f,s:i,s:I,s:s}", "tokens_per_s", batch / seconds,
+    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:i,s:I,s:s}", "tokens_per_s", batch / seconds,
                      "gbytes_per_s", bytes / seconds * 1e-9, "percent_of_bandwidth",
-                     100 * bytes / seconds * 1e-9 / caps->peak_gbytes, "prompt_tokens_per_s",
-                     prompt_tokens_per_s, "batch", batch, "cache_bytes",
+                     100 * bytes / seconds * 1e-9 / bandwidth, "bandwidth_gbytes_per_s", bandwidth,
+                     "prompt_tokens_per_s", prompt_tokens_per_s, "batch", batch, "cache_bytes",
                      (json_int_t)qn__model_cache_bytes(model), "device", caps->name);
+}
+
+/* Reading rates before and after, for a machine with others on it; where no memory is left to
+ * measure, what was once measured. */
+static double read_rate(qn_device *device, const qn_caps *caps)
+{
+    double rate;
+    return qn__device_read_rate(device, &rate) == QN_OK ? rate : caps->peak_gbytes;
 }
 
 static qn_status decode_profile(const qn_model *model, json_t *root)
@@ -397,11 +406,14 @@ qn_status qn_bench_decode(qn_device *device, const qn_model_config *config, cons
     qn_status status = path ? qn_model_open(device, path, &open, &model)
                             : random_model(device, config, options->type, &model);
     if (status == QN_OK && !path) status = qn__model_set_cache(model, &open);
+    double bandwidth = tokens > 0 && status == QN_OK ? read_rate(device, caps) : 0;
     if (status == QN_OK)
         status = time_decoding(model, batch, prompt_tokens, tokens, &prompt_s, &token_s);
     if (status == QN_OK) {
+        if (tokens > 0 && !qn__device_profiles(device)) /* which would take its launches too */
+            bandwidth = (bandwidth + read_rate(device, caps)) / 2;
         const double read = (double)prompt_tokens * batch / prompt_s;
-        json_t *root = tokens > 0 ? decode_report(model, caps, read, batch, token_s)
+        json_t *root = tokens > 0 ? decode_report(model, caps, read, batch, token_s, bandwidth)
                                   : prefill_report(model, caps, prompt_tokens, batch, prompt_s);
         if (qn__device_profiles(device)) status = decode_profile(model, root);
         if (status == QN_OK) status = dump(root, json);
