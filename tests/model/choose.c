@@ -4,6 +4,7 @@
 
 #include "file/choices.h"
 #include "model/model.h"
+#include "model/scaled_weights.h"
 
 #include <math.h>
 
@@ -25,15 +26,7 @@ static qn_model *model_make(qn_device *device, qn_arch arch)
     }
     assert_ok(qn__model_create(device, &c, &model));
     assert_ok(qn__weights_init(model->store, &c, 3));
-    qn_weight weight; /* larger ones: endings then differ by more than rounding */
-    for (int cursor = 0; qn__weight_next(&c, &cursor, &weight);) {
-        size_t count = (size_t)qn_shape_elements(&weight.shape);
-        float *values = malloc(count * sizeof *values);
-        assert_ok(qn_store_read(model->store, weight.name, values, count * sizeof *values));
-        for (size_t i = 0; i < count && weight.decay; i++) values[i] *= 8;
-        assert_ok(qn_store_write(model->store, weight.name, values, count * sizeof *values));
-        free(values);
-    }
+    weights_scale(model, 8);
     return model;
 }
 

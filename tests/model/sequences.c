@@ -4,6 +4,7 @@
 
 #include "base/rng.h"
 #include "model/model.h"
+#include "model/scaled_weights.h"
 
 #include <math.h>
 
@@ -34,15 +35,7 @@ static qn_model *model_make(qn_device *device, qn_arch arch, int layers,
     if (arch == QN_MISTRAL) c.window = 20;
     assert_ok(qn__model_create(device, &c, &model));
     assert_ok(qn__weights_init(model->store, &c, 3));
-    qn_weight weight; /* larger ones, so that tokens far away tell */
-    for (int cursor = 0; qn__weight_next(&c, &cursor, &weight);) {
-        size_t count = (size_t)qn_shape_elements(&weight.shape);
-        float *values = malloc(count * sizeof *values);
-        assert_ok(qn_store_read(model->store, weight.name, values, count * sizeof *values));
-        for (size_t i = 0; i < count && weight.decay; i++) values[i] *= 6;
-        assert_ok(qn_store_write(model->store, weight.name, values, count * sizeof *values));
-        free(values);
-    }
+    weights_scale(model, 6);
     assert_ok(qn__model_set_cache(model, options));
     return model;
 }

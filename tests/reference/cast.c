@@ -2,6 +2,8 @@
  * dx = dy. */
 #include "helpers.h"
 
+#include <string.h>
+
 struct format {
     int digits;  /* of the significand, the leading one included */
     int lowest;  /* exponent of the smallest normal number */
@@ -20,6 +22,11 @@ double ref_rounded(double x, int type)
     int last = leading - (format.digits - 1);
     double y = ldexp(nearbyint(ldexp(x, -last)), last);
     return fabs(y) >= ldexp(1, format.highest + 1) ? copysign(INFINITY, x) : y;
+}
+
+int ref_float_type(const char *name)
+{
+    return strcmp(name, "f16") == 0 ? 1 : strcmp(name, "bf16") == 0 ? 2 : 0;
 }
 
 void ref_cast_fwd(const ref_call *call)

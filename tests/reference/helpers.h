@@ -47,6 +47,8 @@ static inline double *ref_doubles(int64_t count)
 /* To the nearest of float (0), IEEE half (1) or bfloat16 (2), denormals kept, beyond them infinity;
  * cast.c. */
 double ref_rounded(double x, int type);
+/* Its number of "f32", "f16" or "bf16". */
+int ref_float_type(const char *name);
 
 /* In the order of the words of matmul's act. */
 enum { REF_NONE, REF_GELU, REF_GELU_ERF, REF_SILU, REF_RELU, REF_TANH };

@@ -4,19 +4,12 @@
 #include "helpers.h"
 #include "quantized.h"
 
-#include <string.h>
-
-static int float_type(const char *type)
-{
-    return strcmp(type, "f16") == 0 ? 1 : strcmp(type, "bf16") == 0 ? 2 : 0;
-}
-
 void ref_scatter_rows_fwd(const ref_call *call)
 {
     const ref_tensor *dst = call->in[0], *src = call->in[1], *index = call->in[2];
     int64_t width = ref_span(src, 1, src->rank), block = dst->type[0] == 'q' ? 32 : 1;
     int64_t bytes = block == 1 ? 1 : dst->type[1] == '8' ? 34 : 18; /* of it: or one element */
-    int kind = float_type(dst->type);
+    int kind = ref_float_type(dst->type);
     for (int64_t i = 0; i < ref_count(dst) / block * bytes; i++) call->out[0]->d[i] = dst->d[i];
     for (int64_t r = 0; r < src->dim[0]; r++)
         for (int64_t b = 0; index->d[r] >= 0 && b < width / block; b++) {

@@ -3,8 +3,6 @@
 #include "helpers.h"
 #include "quantized.h"
 
-#include <string.h>
-
 static void turn(const ref_tensor *table, int halves, int64_t size, double *head)
 {
     for (int64_t e = 0; e < size / 2; e++) {
@@ -23,7 +21,7 @@ void ref_turn_rows_fwd(const ref_call *call)
     int64_t size = dst->dim[2], row = dst->dim[1] * size;
     int block = dst->type[0] == 'q', bytes = !block ? 1 : dst->type[1] == '8' ? 34 : 18;
     int64_t stored = block ? row / 32 * bytes : row; /* a row, as it lies there */
-    int kind = strcmp(dst->type, "f16") == 0 ? 1 : strcmp(dst->type, "bf16") == 0 ? 2 : 0;
+    int kind = ref_float_type(dst->type);
     double *out = call->out[0]->d, *head = ref_doubles(size);
     for (int64_t i = 0; i < dst->dim[0] * stored; i++) out[i] = dst->d[i];
     for (int64_t r = 0; r < from->dim[0]; r++) {
