@@ -76,12 +76,14 @@ static void log_jobs(const qn_ranks *r, double now)
     }
 }
 
-/* Seconds that the job in progress has taken; 0: there is none. */
+/* Seconds that the job in progress has waited for others; 0: there is none, or it still waits for
+ * this rank's own device, which may be compiling. */
 static double busy(const qn_ranks *r, double now)
 {
     if (r->done == r->posted) return 0;
     const qn_job *job = &r->job[r->done % QN_JOBS];
-    return job->began > 0 ? now - job->began : 0;
+    double since = job->sum.open || job->share.open ? job->opened : job->began;
+    return since > 0 ? now - since : 0;
 }
 
 static bool look(qn_watch *w)

@@ -19,7 +19,7 @@ import tempfile
 import time
 import unittest
 
-BUILD = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build")
+BUILD = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build").resolve()
 USAGE, OS_ERROR, CANNOT_WRITE, RETRY = 64, 71, 73, 75
 STEPS = 12
 SEED = int(os.environ.get("QN_SEED", time.time_ns() % 1000000))
@@ -265,10 +265,14 @@ class Many(Ranks):
         self.assertIn("rank 0: ", said[-1])
 
 
-if __name__ == "__main__":
+def can_run():
     cache = (BUILD / "CMakeCache.txt").read_text()
     built = "QN_MPI:BOOL=ON" in cache and re.search("MPI_C_LIB_NAMES:STRING=.", cache)
-    if not built or not shutil.which("mpirun"):
+    return built and shutil.which("mpirun") is not None
+
+
+if __name__ == "__main__":
+    if not can_run():
         print("skipped: there is no mpirun here, or Quernel was built without MPI")
         sys.exit(77)
     print(f"QN_SEED={SEED}")
