@@ -7,7 +7,13 @@
 #define AHEAD " -DQN_AHEAD=9216"
 enum { X, W, BIAS, C, W2, PARTS = 3 };
 enum { GLU, OUT };
-enum { FEW = 4, MANY_ROWS = 6, KEPT_ROWS = 128, TILE_ITEMS = 256 }; /* KEPT_ROWS as QN_KEPT */
+enum {
+    FEW = 4,
+    MOST_FEW = 8,
+    MANY_ROWS = 6,
+    KEPT_ROWS = 128,
+    TILE_ITEMS = 256
+}; /* KEPT_ROWS as QN_KEPT */
 
 /* The matrix, and its bias, of output `part`. */
 static int matrix_of(int part)
@@ -150,11 +156,11 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
         begin(exec, call, "qmatmul_tile", rt);
         return qn__exec_run2(exec, panels, qn__ceil_div(rows, rt), TILE_ITEMS);
     }
-    if (rows > FEW) {
+    if (rows > MOST_FEW) {
         begin(exec, call, "qmatmul_many", MANY_ROWS);
         return qn__exec_run2(exec, panels, qn__ceil_div(rows, KEPT_ROWS), 1);
     }
-    int at_once = rows > 1 ? FEW : 1;
+    int at_once = rows > FEW ? MOST_FEW : rows > 1 ? FEW : 1;
     begin(exec, call, "qmatmul_few", at_once);
     return qn__exec_run2(exec, panels, qn__ceil_div(rows, at_once), 1);
 }
