@@ -20,7 +20,7 @@ static const qn_flag own_flags[] = {
     {"template", "NAME",
      "how turns are written: chatml, llama2, llama3, mistral-v3, gemma, phi3 ... (default: as the "
      "model's file says, else chatml)"},
-    {"stop", "TEXT", "a reply ends before this text"},
+    {"stop", "TEXT", "a reply ends before this text; may be repeated", .many = true},
     QN_FLAGS_GRAMMAR,
     {"tokens", "N", "at most so many in a reply (default: 1024)"},
     {"no-context-shift", NULL,
@@ -316,7 +316,8 @@ static int choose_family(qn_talk *talk, const char *name)
         qn__note("the model brings no chat template that is known: taking \"%s\" (--template NAME "
                  "takes another)",
                  talk->family);
-    talk->stops[1] = qn_chat_template_stop(talk->family);
+    const char *stop = qn_chat_template_stop(talk->family);
+    if (stop) talk->stops[talk->stop_count++] = stop;
     return QN_GO_ON;
 }
 
@@ -356,9 +357,10 @@ int qn__chat(const qn_command *self, int argc, char **argv)
     if (code == QN_GO_ON) {
         talk.json = qn__arg(&args, "json") != NULL;
         talk.shifts = !qn__arg(&args, "no-context-shift");
-        talk.stops[0] = qn__arg(&args, "stop");
-        if (talk.stops[0] && (!*talk.stops[0] || strlen(talk.stops[0]) > 4096))
-            code = qn__say_error(QN_EXIT_USAGE, "chat: --stop takes 1 to 4096 bytes of text");
+        talk.stop_count = qn__arg_many(&args, "stop", talk.stops);
+        for (int i = 0; i < talk.stop_count; i++)
+            if (!*talk.stops[i] || strlen(talk.stops[i]) > 4096)
+                code = qn__say_error(QN_EXIT_USAGE, "chat: --stop takes 1 to 4096 bytes of text");
     }
     if (code == QN_GO_ON) {
         code = open_and_talk(&talk, &args, model);

@@ -18,7 +18,8 @@ static const qn_flag own_flags[] = {
     {"prompt", "TEXT",
      "what to continue (default: nothing). Standard output gets exactly the prompt and what "
      "follows; a newline is added at the end only on a terminal"},
-    {"stop", "TEXT", "end before this text, also where it is cut between tokens"},
+    {"stop", "TEXT", "end before this text, also where it is cut between tokens; may be repeated",
+     .many = true},
     {"tokens", "N",
      "at most so many (default: 200); the end of the text or of the context stops earlier"},
     {"context-shift", NULL,
@@ -44,7 +45,8 @@ typedef struct job {
     qn_grammar *grammar;
     qn_generator *generator;
     qn_decoder *decoder;
-    const char *stop_text; /* NULL: none */
+    const char *stop_texts[QN_MAX_MANY];
+    int stop_count;
     qn_stops *stops;
     bool stopped;
     FILE *text; /* standard output, or with --json a buffer */
@@ -91,7 +93,7 @@ static bool ends_text(const job *j, int32_t token)
             token == qn_tokenizer_bos(j->tokenizer)); /* llama2.c: BOS parts documents */
 }
 
-/* What is no part of the stop text; `last`: and what may have become it. */
+/* What is no part of a stop text; `last`: and what may have become it. */
 static int pass(job *j, const char *text, size_t bytes, bool last)
 {
     const char *out;
@@ -146,7 +148,7 @@ static int make_tokens(job *j)
 static int run_job(job *j)
 {
     qn_status status = qn_decoder_create(j->tokenizer, *j->prompt == 0, &j->decoder);
-    if (status == QN_OK) status = qn_stops_create(&j->stop_text, j->stop_text != NULL, &j->stops);
+    if (status == QN_OK) status = qn_stops_create(j->stop_texts, (size_t)j->stop_count, &j->stops);
     if (status != QN_OK) return qn__say_status(status);
     int code = feed_prompt(j);
     if (code == QN_GO_ON && !j->json) code = put(j, j->prompt, strlen(j->prompt));
@@ -258,7 +260,7 @@ int qn__generate(const qn_command *self, int argc, char **argv)
     j.prompt = code == QN_GO_ON && qn__arg(&args, "prompt") ? qn__arg(&args, "prompt") : "";
     j.json = code == QN_GO_ON && qn__arg(&args, "json");
     j.shift = code == QN_GO_ON && qn__arg(&args, "context-shift");
-    j.stop_text = code == QN_GO_ON ? qn__arg(&args, "stop") : NULL;
+    if (code == QN_GO_ON) j.stop_count = qn__arg_many(&args, "stop", j.stop_texts);
     json_t *prompt = json_string(j.prompt);
     bool utf8 = prompt != NULL;
     json_decref(prompt);

@@ -152,8 +152,17 @@ static int parse_one(qn_args *args, int code, const struct option *table, char *
         print_help(command, args->flags);
         return QN_EXIT_OK;
     }
-    if (index == VERBOSE) qn__log_start(true);
-    else args->value[index] = optarg ? optarg : "";
+    if (index == VERBOSE) {
+        qn__log_start(true);
+        return QN_GO_ON;
+    }
+    args->value[index] = optarg ? optarg : "";
+    if (!args->flags[index].many) return QN_GO_ON;
+    if (args->many_count == QN_MAX_MANY)
+        return qn__say_error(QN_EXIT_USAGE, "%s: --%s is given more than %d times", command->name,
+                             name, QN_MAX_MANY);
+    args->many_of[args->many_count] = index;
+    args->many[args->many_count++] = args->value[index];
     return QN_GO_ON;
 }
 
@@ -191,6 +200,14 @@ const char *qn__arg(const qn_args *args, const char *name)
     for (int i = 0; args->flags[i].name; i++)
         if (strcmp(args->flags[i].name, name) == 0) return args->value[i];
     abort();
+}
+
+int qn__arg_many(const qn_args *args, const char *name, const char *values[QN_MAX_MANY])
+{
+    int count = 0;
+    for (int i = 0; i < args->many_count; i++)
+        if (strcmp(args->flags[args->many_of[i]].name, name) == 0) values[count++] = args->many[i];
+    return count;
 }
 
 int qn__arg_need(const qn_args *args, const char *name, const char **value)

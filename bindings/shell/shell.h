@@ -24,6 +24,7 @@ typedef struct qn_flag {
     const char *name;  /* "top-k" */
     const char *value; /* "K", as the help shows it; NULL: a switch */
     const char *help;
+    bool many; /* may be given again, up to QN_MAX_MANY values in all */
 } qn_flag;
 
 typedef struct qn_command {
@@ -31,7 +32,7 @@ typedef struct qn_command {
     int (*run)(const struct qn_command *self, int argc, char **argv);
 } qn_command;
 
-enum { QN_MAX_FLAGS = 112, QN_MAX_OPERANDS = 4 };
+enum { QN_MAX_FLAGS = 112, QN_MAX_OPERANDS = 4, QN_MAX_MANY = 32 };
 
 typedef struct qn_args {
     const qn_command *command;
@@ -39,6 +40,9 @@ typedef struct qn_args {
     const char *value[QN_MAX_FLAGS]; /* NULL: not given; a switch that was given: "" */
     const char *operand[QN_MAX_OPERANDS];
     int operands;
+    const char *many[QN_MAX_MANY]; /* values of flags that may be given again, in their order */
+    int many_of[QN_MAX_MANY];      /* row of the flag */
+    int many_count;
 } qn_args;
 
 /* One row for a flag that several commands have. */
@@ -64,6 +68,8 @@ int qn__args_parse(qn_args *args, const qn_command *self, const qn_flag *flags, 
 /* NULL when the flag was not given. Asking for a flag that is not in the table is our mistake:
  * abort. */
 const char *qn__arg(const qn_args *args, const char *name);
+/* Of a flag that may be given again: how many values, which come into `values`. */
+int qn__arg_many(const qn_args *args, const char *name, const char *values[QN_MAX_MANY]);
 /* Whole numbers and numbers within [low, high]; *value is the default before. Exit code or
  * QN_GO_ON. */
 int qn__arg_int(const qn_args *args, const char *name, int64_t low, int64_t high, int64_t *value);

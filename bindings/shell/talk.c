@@ -348,10 +348,8 @@ static int make_tokens(qn_talk *talk, reply *r)
 
 static int answer(qn_talk *talk, reply *r)
 {
-    size_t stops = (talk->stops[0] != NULL) + (size_t)(talk->stops[1] != NULL);
     qn_status status = qn_decoder_create(talk->tokenizer, false, &r->decoder);
-    if (status == QN_OK)
-        status = qn_stops_create(talk->stops + (talk->stops[0] == NULL), stops, &r->stops);
+    if (status == QN_OK) status = qn_stops_create(talk->stops, (size_t)talk->stop_count, &r->stops);
     if (status == QN_OK && talk->grammar) status = qn_grammar_matcher_reset(talk->matcher);
     if (status != QN_OK) return qn__say_status(status);
     double begin = qn__now_seconds();

@@ -18,10 +18,11 @@ typedef struct qn_talk {
     qn_sampler_options sampler;
     qn_grammar *grammar; /* NULL: none; each reply is a text of it */
     qn_grammar_matcher *matcher;
-    qn_sampler *chooser;  /* with a grammar, in place of the session's */
-    const char *family;   /* a chat template's name */
-    const char *stops[2]; /* NULL: none */
-    int64_t tokens;       /* at most so many in a reply */
+    qn_sampler *chooser;                /* with a grammar, in place of the session's */
+    const char *family;                 /* a chat template's name */
+    const char *stops[QN_MAX_MANY + 1]; /* those of the flags, then that of the family */
+    int stop_count;
+    int64_t tokens; /* at most so many in a reply */
     qn_said *said;
     size_t count, capacity;
     size_t read; /* messages that are in the session; the last of them lacks the end of its turn */

@@ -1,175 +1,56 @@
 #include "train/options.h"
 
 #include "base/check.h"
+#include "base/options.h"
 #include "model/arch.h"
 
-#include <errno.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-typedef enum field_type { FIELD_INT, FIELD_FLOAT, FIELD_TEXT, FIELD_FLAG } field_type;
-
-static const char *const type_names[] = {"int", "float", "text", "flag"};
-
-static const struct row {
-    const char *key;
-    field_type type;
-    size_t offset;
-    const char *fallback;
-    double low, high;
-    const char *help;
-} rows[] = {
-#define QN_OPTION(key, type, fallback, low, high, help)                                            \
-    {#key, FIELD_##type, offsetof(qn_train_options, key), fallback, low, high, help},
+static const qn_option_row rows[] = {
+#define QN_OPTION(...) QN_OPTION_ROW(qn_train_options, __VA_ARGS__)
 #include "train/option_list.def"
 #undef QN_OPTION
 };
 
-enum { ROWS = sizeof rows / sizeof rows[0] };
+static const qn_option_table table = {rows, sizeof rows / sizeof rows[0], .owns_text = true,
+                                      .command = "train"};
 
 const qn_option_info *qn_train_option(int i)
 {
-    static _Thread_local qn_option_info info;
-    if (i < 0 || i >= ROWS) return NULL;
-    info = (qn_option_info){rows[i].key, type_names[rows[i].type], rows[i].fallback, rows[i].help};
-    return &info;
-}
-
-static void *field(const qn_train_options *options, const struct row *row)
-{
-    return (char *)(uintptr_t)options + row->offset;
-}
-
-static qn_status bad_value(const struct row *row, const char *value, const char *wanted)
-{
-    if (row->type == FIELD_INT || row->type == FIELD_FLOAT)
-        return qn__fail(QN_BAD_ARGUMENT, "%s: \"%s\" is not %s in [%.9g, %.9g]", row->key, value,
-                        wanted, row->low, row->high);
-    return qn__fail(QN_BAD_ARGUMENT, "%s: \"%s\" is not %s", row->key, value, wanted);
-}
-
-static qn_status set_row(qn_train_options *options, const struct row *row, const char *value)
-{
-    char *end;
-    errno = 0;
-    if (row->type == FIELD_TEXT) {
-        json_t *utf8 = json_string(value); /* or train.json could not hold it */
-        QN_CHECK(utf8 != NULL, "%s: the value is not valid UTF-8", row->key);
-        json_decref(utf8);
-        char *copy = strdup(value);
-        if (!copy) return qn__fail(QN_OS_ERROR, "out of memory");
-        free(*(char **)field(options, row));
-        *(char **)field(options, row) = copy;
-    } else if (row->type == FIELD_FLAG) {
-        bool yes = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
-        if (!yes && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
-            return bad_value(row, value, "true or false");
-        *(bool *)field(options, row) = yes;
-    } else if (row->type == FIELD_INT) {
-        long long number = strtoll(value, &end, 10);
-        if (end == value || *end || errno || (double)number < row->low ||
-            (double)number > row->high)
-            return bad_value(row, value, "a whole number");
-        *(int64_t *)field(options, row) = number;
-    } else {
-        double number = strtod(value, &end);
-        if (end == value || *end || !(number >= row->low && number <= row->high))
-            return bad_value(row, value, "a number");
-        *(double *)field(options, row) = number;
-    }
-    return QN_OK;
-}
-
-static const struct row *find_row(const char *key)
-{
-    for (int i = 0; i < ROWS; i++)
-        if (strcmp(rows[i].key, key) == 0) return &rows[i];
-    return NULL;
+    return qn__option_info(&table, i);
 }
 
 qn_status qn_train_options_set(qn_train_options *options, const char *key, const char *value)
 {
-    const struct row *row = find_row(key);
-    if (!row)
-        return qn__fail(QN_BAD_ARGUMENT,
-                        "there is no key \"%s\"; `quernel train --help` lists them", key);
-    return set_row(options, row, value);
+    return qn__options_set(&table, options, key, value);
 }
 
 qn_status qn_train_options_create(qn_train_options **options)
 {
     *options = calloc(1, sizeof **options);
     if (!*options) return qn__fail(QN_OS_ERROR, "out of memory");
-    for (int i = 0; i < ROWS; i++) {
-        qn_status status = set_row(*options, &rows[i], rows[i].fallback);
-        if (status == QN_OK) continue;
-        qn_train_options_destroy(options);
-        return status;
-    }
-    return QN_OK;
+    qn_status status = qn__options_defaults(&table, *options);
+    if (status != QN_OK) qn_train_options_destroy(options);
+    return status;
 }
 
 void qn_train_options_destroy(qn_train_options **options)
 {
     if (!*options) return;
-    for (int i = 0; i < ROWS; i++)
-        if (rows[i].type == FIELD_TEXT) free(*(char **)field(*options, &rows[i]));
+    qn__options_free_texts(&table, *options);
     free(*options);
     *options = NULL;
 }
 
 json_t *qn__train_options_to_json(const qn_train_options *options)
 {
-    json_t *json = json_object();
-    for (int i = 0; json && i < ROWS; i++) {
-        const void *at = field(options, &rows[i]);
-        json_t *value = rows[i].type == FIELD_INT     ? json_integer(*(const int64_t *)at)
-                        : rows[i].type == FIELD_FLOAT ? json_real(*(const double *)at)
-                        : rows[i].type == FIELD_TEXT  ? json_string(*(char *const *)at)
-                                                      : json_boolean(*(const bool *)at);
-        json_object_set_new(json, rows[i].key, value);
-    }
-    return json;
-}
-
-static qn_status set_json(qn_train_options *options, const struct row *row, const json_t *value,
-                          const char *origin)
-{
-    char text[64];
-    const char *word = text;
-    if (json_is_string(value)) word = json_string_value(value);
-    else if (json_is_integer(value))
-        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value)) snprintf(text, sizeof text, "%.17g", json_real_value(value));
-    else if (json_is_boolean(value)) word = json_is_true(value) ? "true" : "false";
-    else
-        return qn__fail(QN_BAD_DATA, "%s: \"%s\" is neither text, a number nor true or false",
-                        origin, row->key);
-    qn_status status = set_row(options, row, word);
-    return status == QN_OK ? QN_OK : qn__wrap(QN_BAD_DATA, "%s: ", origin);
+    return qn__options_to_json(&table, options);
 }
 
 qn_status qn__train_options_from_json(qn_train_options *options, const json_t *json,
                                       const char *origin)
 {
-    const char *key;
-    const json_t *value;
-    if (!json_is_object(json))
-        return qn__fail(QN_BAD_DATA, "%s: not a JSON object of keys", origin);
-    void *iterator = json_object_iter((json_t *)(uintptr_t)json);
-    for (; iterator; iterator = json_object_iter_next((json_t *)(uintptr_t)json, iterator)) {
-        key = json_object_iter_key(iterator);
-        value = json_object_iter_value(iterator);
-        const struct row *row = find_row(key);
-        if (!row)
-            return qn__fail(QN_BAD_DATA,
-                            "%s: there is no key \"%s\"; `quernel train --help` lists them", origin,
-                            key);
-        QN_TRY(set_json(options, row, value, origin));
-    }
-    return QN_OK;
+    return qn__options_from_json(&table, options, json, origin);
 }
 
 qn_status qn_train_options_load(qn_train_options *options, const char *path)

@@ -84,6 +84,10 @@ class Chat(Case):
             cut, _ = self.talk(["Once upon a time"], "--tokens", "60", "--stop", stop)
             self.assertEqual(cut[0]["content"], text[: text.index(stop)])
             self.assertEqual(cut[0]["stop"], "stop")
+        two = ("--stop", text[30:33], "--stop", text[10:13])
+        cut, _ = self.talk(["Once upon a time"], "--tokens", "60", *two)
+        first = min(text.index(text[30:33]), text.index(text[10:13]))
+        self.assertEqual(cut[0]["content"], text[:first])
 
     def test_generate_stops(self):
         model, tokenizer = data_path("stories260K.bin"), data_path("tok512.bin")
@@ -94,6 +98,13 @@ class Chat(Case):
             stop = text[at : at + 5]
             cut = json.loads(self.good(*words, "--stop", stop).stdout)
             self.assertEqual((cut["text"], cut["stop"]), (text[: text.index(stop)], "stop"))
+        early, late = text[20:25], text[40:45]
+        for stops in ((early, late), (late, early), ("never", late, early)):
+            flags = [word for stop in stops for word in ("--stop", stop)]
+            cut = json.loads(self.good(*words, *flags).stdout)
+            first = min(text.index(early), text.index(late))
+            self.assertEqual((cut["text"], cut["stop"]), (text[:first], "stop"))
+        self.bad(USAGE, *words, *["--stop", "x"] * 33, says="more than 32 times")
         whole = json.loads(self.good(*words, "--stop", text[-3:] + "never").stdout)
         self.assertEqual((whole["text"], whole["stop"]), (text, "tokens"))
         self.bad(USAGE, *words, "--stop", "", says="stop string")
