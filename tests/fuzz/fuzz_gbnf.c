@@ -1,7 +1,8 @@
 /* libFuzzer: any bytes as a grammar in GBNF, and what follows a NUL as a text. Either refused with
  * a place, or a matcher that judges the text alike in one piece and byte by byte.
  * Built and run as CMakeLists.txt says. */
-#include <quernel/grammar.h>
+#include "heap.h"
+#include "infer/grammar.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,7 +18,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     qn_grammar *grammar;
     qn_grammar_matcher *one, *other;
     bool fits = false, piece = true, whole_text = false;
+    heap_watch();
     qn_status status = qn_grammar_create((const char *)data, bytes, "fuzz", &grammar);
+    size_t elements = 32 * bytes; /* a class of one character has about as many ranges of bytes */
+    if (grammar)
+        elements = (size_t)grammar->code_count + grammar->rule_count + grammar->node_count +
+                   grammar->arc_count;
+    heap_judge(bytes, elements, 64, 8192);
     if (status != QN_OK) {
         if (grammar || (status == QN_BAD_DATA && !strstr(qn_last_error(), "line "))) abort();
         return 0;

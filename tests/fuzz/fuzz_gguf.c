@@ -9,6 +9,7 @@
  * count. A structure-aware step fixes the magic number and version, and often sets one aligned or
  * unaligned 64-bit field to a value that breaks arithmetic. */
 #include "file/gguf.h"
+#include "heap.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -39,12 +40,16 @@ static void read_value(const qn_gguf_value *value)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     qn_gguf *gguf;
-    if (qn__gguf_parse(data, size, "fuzz", &gguf) != QN_OK) {
+    heap_watch();
+    qn_status status = qn__gguf_parse(data, size, "fuzz", &gguf);
+    size_t entries = size / 14; /* the shortest key */
+    if (status == QN_OK) entries = qn__gguf_value_count(gguf) + qn__gguf_tensor_count(gguf);
+    heap_judge(size, entries, 512, 8192);
+    if (status != QN_OK) {
         if (gguf) abort();
         return 0;
     }
-    for (size_t i = 0; i < qn__gguf_value_count(gguf); i++)
-        read_value(qn__gguf_value_at(gguf, i));
+    for (size_t i = 0; i < qn__gguf_value_count(gguf); i++) read_value(qn__gguf_value_at(gguf, i));
     for (size_t i = 0; i < qn__gguf_tensor_count(gguf); i++) {
         const qn_gguf_tensor *tensor = qn__gguf_tensor_at(gguf, i);
         if (qn__gguf_tensor(gguf, tensor->name) != tensor) abort();
@@ -56,9 +61,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
-    static const uint64_t values[] = {0, 1, 2, 31, 32, 63, 64, 1ULL << 31, 1ULL << 32, 1ULL << 61,
-                                      1ULL << 62, 1ULL << 63, UINT64_MAX, UINT64_MAX - 7,
-                                      INT64_MAX, UINT64_MAX / 48 + 1, 0x7FFFFFFFFFFFFFC0ULL};
+    static const uint64_t values[] = {0,
+                                      1,
+                                      2,
+                                      31,
+                                      32,
+                                      63,
+                                      64,
+                                      1ULL << 31,
+                                      1ULL << 32,
+                                      1ULL << 61,
+                                      1ULL << 62,
+                                      1ULL << 63,
+                                      UINT64_MAX,
+                                      UINT64_MAX - 7,
+                                      INT64_MAX,
+                                      UINT64_MAX / 48 + 1,
+                                      0x7FFFFFFFFFFFFFC0ULL};
     size = LLVMFuzzerMutate(data, size, max_size);
     if (size >= 8 && seed % 16) memcpy(data, "GGUF\3\0\0\0", 8);
     if (size >= 16 && seed % 3 == 0) {

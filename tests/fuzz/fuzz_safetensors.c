@@ -1,6 +1,7 @@
 /* libFuzzer: any bytes as a safetensors file. Either refused, or everything it offers can be read.
  * Build and run as fuzz_gguf.c says. A structure-aware step writes a header length that fits. */
 #include "file/safetensors.h"
+#include "heap.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +16,10 @@ static volatile uint64_t sink; /* so that no read is optimised away */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     qn_safetensors *file;
-    if (qn__safetensors_parse(data, size, "fuzz", &file) != QN_OK) {
+    heap_watch();
+    qn_status status = qn__safetensors_parse(data, size, "fuzz", &file);
+    heap_judge(size, heap_json_elements(data, size), 256, 4096);
+    if (status != QN_OK) {
         if (file) abort();
         return 0;
     }

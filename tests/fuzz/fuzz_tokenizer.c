@@ -6,6 +6,7 @@
  * The first byte chooses: 0 JSON; else GGUF of so many keys. What is behind the last 0xFE is the
  * text. */
 #include "file/gguf.h"
+#include "heap.h"
 #include "text/hf.h"
 
 #include <stdint.h>
@@ -97,8 +98,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t end = size;
     for (size_t i = 1; i < size; i++)
         if (data[i] == 0xFE) end = i;
+    heap_watch();
     qn_status status =
         data[0] ? load_gguf(data + 1, end - 1, data[0], &t) : load_json(data + 1, end - 1, &t);
+    heap_judge(size, data[0] ? end / 8 : heap_json_elements(data, end), 512, 65536);
     if (status != QN_OK) {
         if (t) abort();
         return 0;

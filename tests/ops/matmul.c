@@ -31,24 +31,37 @@ const op_cases cases_matmul = {
         },
     .device =
         (const char *const[]){
+            /* every m with every n, then every k */
             "matmul trans_a=0 trans_b=0 out={same,f32} : "
-            "a={t:f16,bf16}[{m:1,13,49},{k:0,1,17}] b={t}[{k},{n:1,61}]",
+            "a={t:f16,bf16}[{m:1,13,49},{k:17}] b={t}[{k},{n:1,61}]",
+            "matmul trans_a=0 trans_b=0 out={same,f32} : "
+            "a={t:f16,bf16}[{m:13},{k:0,1}] b={t}[{k},{n:1,61}]",
             "matmul trans_a=0 trans_b=1 out={same,f32} : "
-            "a={t:f16,bf16}[{m:1,13,49},{k:0,1,17}] b={t}[{n:1,61},{k}]",
+            "a={t:f16,bf16}[{m:1,13,49},{k:17}] b={t}[{n:1,61},{k}]",
+            "matmul trans_a=0 trans_b=1 out={same,f32} : "
+            "a={t:f16,bf16}[{m:13},{k:0,1}] b={t}[{n:1,61},{k}]",
             "matmul trans_a=1 trans_b=0 out={same,f32} : "
-            "a={t:f16,bf16}[{k:0,1,17},{m:1,13,49}] b={t}[{k},{n:1,61}]",
+            "a={t:f16,bf16}[{k:17},{m:1,13,49}] b={t}[{k},{n:1,61}]",
+            "matmul trans_a=1 trans_b=0 out={same,f32} : "
+            "a={t:f16,bf16}[{k:0,1},{m:13}] b={t}[{k},{n:1,61}]",
             "matmul trans_a=1 trans_b=1 out={same,f32} : "
-            "a={t:f16,bf16}[{k:0,1,17},{m:1,13,49}] b={t}[{n:1,61},{k}]",
+            "a={t:f16,bf16}[{k:17},{m:1,13,49}] b={t}[{n:1,61},{k}]",
+            "matmul trans_a=1 trans_b=1 out={same,f32} : "
+            "a={t:f16,bf16}[{k:0,1},{m:13}] b={t}[{n:1,61},{k}]",
             "matmul act={gelu,silu} out={same,f32} : a={t:f16,bf16}[13,6] b={t}[6,33] "
             "bias=f32[33] c=f32[13,33] +pre",
             "matmul : a={t:f16,bf16}[3,7,9] b={t}[3,9,7]",
             "matmul : a={t:f16,bf16}[3,7,9] b={t}[9,7] bias=f32[7]",
             "matmul trans_b={0,1} : a=bf16[37,33] b=bf16[33,33]",
             "matmul trans_a=1 trans_b={0,1} : a=bf16[33,37] b=bf16[33,33]",
-            "matmul trans_a=0 trans_b=0 : a=f32[{m:0,1,13},{k:0,1,17}] b=f32[{k},{n:1,61}]",
-            "matmul trans_a=0 trans_b=1 : a=f32[{m:0,1,13},{k:0,1,17}] b=f32[{n:1,61},{k}]",
-            "matmul trans_a=1 trans_b=0 : a=f32[{k:0,1,17},{m:0,1,13}] b=f32[{k},{n:1,61}]",
-            "matmul trans_a=1 trans_b=1 : a=f32[{k:0,1,17},{m:0,1,13}] b=f32[{n:1,61},{k}]",
+            "matmul trans_a=0 trans_b=0 : a=f32[{m:0,1,13},{k:17}] b=f32[{k},{n:1,61}]",
+            "matmul trans_a=0 trans_b=0 : a=f32[{m:13},{k:0,1}] b=f32[{k},{n:1,61}]",
+            "matmul trans_a=0 trans_b=1 : a=f32[{m:0,1,13},{k:17}] b=f32[{n:1,61},{k}]",
+            "matmul trans_a=0 trans_b=1 : a=f32[{m:13},{k:0,1}] b=f32[{n:1,61},{k}]",
+            "matmul trans_a=1 trans_b=0 : a=f32[{k:17},{m:0,1,13}] b=f32[{k},{n:1,61}]",
+            "matmul trans_a=1 trans_b=0 : a=f32[{k:0,1},{m:13}] b=f32[{k},{n:1,61}]",
+            "matmul trans_a=1 trans_b=1 : a=f32[{k:17},{m:0,1,13}] b=f32[{n:1,61},{k}]",
+            "matmul trans_a=1 trans_b=1 : a=f32[{k:0,1},{m:13}] b=f32[{n:1,61},{k}]",
             "matmul trans_a=0 trans_b=0 : a=f32[{m:63,64,65},5] b=f32[5,33]",
             "matmul trans_a=0 trans_b=1 : a=f32[{m:63,64,65},5] b=f32[33,5]",
             "matmul trans_a=1 trans_b=0 : a=f32[5,{m:63,64,65}] b=f32[5,33]",
@@ -75,7 +88,8 @@ const op_cases cases_matmul = {
         },
     .sizes =
         (const char *const[]){
-            "matmul trans_b={0,1} : a={t:f16,bf16}[29,2600] b={t}[2600,2600]",
+            "matmul trans_b=0 : a={t:f16,bf16}[29,2600] b={t}[2600,330]",
+            "matmul trans_b=1 : a={t:f16,bf16}[29,2600] b={t}[330,2600]",
             "matmul out=f32 : a={t:f16,bf16}[{m:300,301},5000] b={t}[5000,40]",
             "matmul trans_a=1 out=f32 : a={t:f16,bf16}[33,771] b={t}[33,{n:1024,1040}]",
             "matmul trans_a={0,1} trans_b={0,1} act=gelu : a={t:f16,bf16}[64,64] "
@@ -99,14 +113,22 @@ const op_cases cases_matmul = {
             " onto2=f32[29,41]",
             /* y written past the caches */
             "matmul trans_a=1 : a=f32[5,771] b=f32[5,{n:1024,1040}]",
-            "matmul trans_a=0 trans_b=0 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
+            "matmul trans_a=0 trans_b=0 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3}]"
             " b=f32[{k},{n:1,16,17,47,48,49}]",
-            "matmul trans_a=0 trans_b=1 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3,64}]"
+            "matmul trans_a=0 trans_b=0 : a=f32[{m:1,13,24},{k:64}]"
+            " b=f32[{k},{n:1,17,48}]",
+            "matmul trans_a=0 trans_b=1 : a=f32[{m:1,7,11,12,13,23,24,25,97},{k:3}]"
             " b=f32[{n:1,16,17,47,48,49},{k}]",
-            "matmul trans_a=1 trans_b=0 : a=f32[{k:3,64},{m:1,7,11,12,13,23,24,25,97}]"
+            "matmul trans_a=0 trans_b=1 : a=f32[{m:1,13,24},{k:64}]"
+            " b=f32[{n:1,17,48},{k}]",
+            "matmul trans_a=1 trans_b=0 : a=f32[{k:3},{m:1,7,11,12,13,23,24,25,97}]"
             " b=f32[{k},{n:1,16,17,47,48,49}]",
-            "matmul trans_a=1 trans_b=1 : a=f32[{k:3,64},{m:1,7,11,12,13,23,24,25,97}]"
+            "matmul trans_a=1 trans_b=0 : a=f32[{k:64},{m:1,13,24}]"
+            " b=f32[{k},{n:1,17,48}]",
+            "matmul trans_a=1 trans_b=1 : a=f32[{k:3},{m:1,7,11,12,13,23,24,25,97}]"
             " b=f32[{n:1,16,17,47,48,49},{k}]",
+            "matmul trans_a=1 trans_b=1 : a=f32[{k:64},{m:1,13,24}]"
+            " b=f32[{n:1,17,48},{k}]",
             "matmul trans_a=0 trans_b=0 : a=f32[17,{k:15,16,17,31,32,33,63,65,255,256,257,4097}]"
             " b=f32[{k},33]",
             "matmul trans_a=0 trans_b=1 : a=f32[17,{k:15,16,17,31,32,33,63,65,255,256,257,4097}]"

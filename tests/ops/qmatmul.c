@@ -16,8 +16,9 @@ const op_cases cases_qmatmul = {
     .device =
         (const char *const[]){
             "qmatmul : x=q8x[{1,3,9},512] w={q8_0,q3_K,q4_K,q6_K,mxfp4}.panels[37,512]",
-            "qmatmul : x=q8x[{0,1,2,4,5,8,13},{k:0,32,480,512,544}] "
-            "w={q8_0,q5_1}.panels[{1,16,31,33},{k}]",
+            /* every m with every k, then with every n */
+            "qmatmul : x=q8x[{0,1,2,4,5,8,13},{k:0,32,480,512,544}] w={q8_0,q5_1}.panels[33,{k}]",
+            "qmatmul : x=q8x[{1,4,5,13},544] w={q8_0,q5_1}.panels[{1,16,31},544]",
             "qmatmul : x=q8x[{1,3,5},64] w=q4_0.panels[40,64] bias=f32[40]",
             "qmatmul : x=q8x[{m:1,3,5},64] w=q4_0.panels[40,64] bias=f32[40] c=f32[{m},40]",
             "qmatmul : x=q8x[{1,3,9},256] w=q4_K.panels[65,256] w2=q4_K.panels[33,256] "

@@ -123,23 +123,26 @@ static void run_op(options *o, int id)
         o->failures++;
         return;
     }
-    run_lines(o, cases->tiny, run_line);
-    if (strcmp(o->tier, "tiny") == 0) return;
-    if (!o->list && !o->hash) run_lines(o, cases->refused, refuse_line);
-    run_lines(o, cases->device, run_line);
-    if (strcmp(o->tier, "device") == 0) return;
-    run_lines(o, cases->sizes, run_line);
+    const char *const tiers[] = {"tiny", "device", "sizes"};
+    const char *const *const lines[] = {cases->tiny, cases->device, cases->sizes};
+    for (int i = 0; i < 3; i++) {
+        bool last = strcmp(o->tier, tiers[i]) == 0;
+        if (i == 1 && !o->list && !o->hash) run_lines(o, cases->refused, refuse_line);
+        if (last || !o->alone) run_lines(o, lines[i], run_line);
+        if (last) return;
+    }
 }
 
 static int usage(void)
 {
     fputs(
-        "op_runner [--tier tiny|device|sizes] [--op STEM] [--case LINE] [--variant NAME] "
+        "op_runner [--tier tiny|device|sizes] [--alone] [--op STEM] [--case LINE] [--variant NAME] "
         "[--without NAME]\n"
         "          [--device SELECTOR]  [--seed N] [--hash] [--list] [--verbose] [--as-cpu] "
         "[--loose] [--no-device]\n"
         "Checks every variant of every op against its reference; prints a line that reruns what "
         "failed.\n"
+        "A tier has the cases of those before it; with --alone its own only.\n"
         "--hash prints a hash of all results for each case and variant instead, --list the cases.\n"
         "--as-cpu runs what is for CPUs on any device (a simulator), --as-gpu launches as on the "
         "slowest GPU; --loose does not compare "
@@ -173,6 +176,7 @@ static bool parse(options *o, int count, char **words)
         if (strcmp(words[i], "--hash") == 0) o->hash = true;
         else if (strcmp(words[i], "--list") == 0) o->list = true;
         else if (strcmp(words[i], "--verbose") == 0) o->verbose = true;
+        else if (strcmp(words[i], "--alone") == 0) o->alone = true;
         else if (strcmp(words[i], "--no-device") == 0) o->dry = true;
         else if (strcmp(words[i], "--as-cpu") == 0) o->as_cpu = true;
         else if (strcmp(words[i], "--as-gpu") == 0) o->as_gpu = true;

@@ -60,6 +60,7 @@ typedef struct options {
     bool dry;     /* no device */
     bool as_cpu;  /* say that the device is a CPU with proven vectors and local memory */
     bool as_gpu;  /* say that it is a GPU so slow that launches are cut as finely as they can be */
+    bool alone;   /* the tier without those before it */
     bool loose;   /* variants of one order need not agree bit for bit: fma is emulated */
     qn_caps caps; /* of the device, or what as_cpu says */
     int cases, runs, refusals, failures;
