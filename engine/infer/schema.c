@@ -3,7 +3,10 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "infer/pattern.h"
+#include "infer/schema.h"
 
+#include <math.h>
 #include <quernel/grammar.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +15,14 @@
 enum { MOST_RULES = 100000, MOST_REFS = 4096, MOST_BYTES = 8 << 20, MOST_DIGITS = 18 };
 
 typedef struct waiting {
-    const char *name; /* of the $ref */
-    const json_t *schema;
+    const json_t *key;    /* the schema as the text has it */
+    const json_t *schema; /* and as it is visited, where others hold together with it */
     uint32_t rule;
 } waiting;
 
 typedef struct converter {
-    const json_t *root;
     const char *origin, *place; /* the property in which we are */
+    qn_schema_merger merger;
     qn_str out;
     uint32_t rules;
     waiting *refs;
@@ -157,39 +160,17 @@ static qn_status finish(converter *c, uint32_t rule, qn_str *body, qn_status sta
     return status;
 }
 
-static qn_status find_ref(converter *c, const char *name, const json_t **found)
+/* A rule for a schema that is visited later: its target, or what holds together in it, may lead
+ * back to where we are. Each has one rule. */
+static qn_status visit_later(converter *c, const json_t *key, bool is_joint, qn_str *body)
 {
-    const json_t *at = c->root;
-    *found = NULL;
-    if (*name++ != '#') return bad(c, QN_UNSUPPORTED, "$ref", "is not local: only #/... is done");
-    while (*name == '/') {
-        char key[256];
-        size_t length = 0;
-        for (name++; *name && *name != '/'; name++) {
-            char letter = *name;
-            if (letter == '~' && (name[1] == '0' || name[1] == '1'))
-                letter = *++name == '0' ? '~' : '/';
-            if (length + 1 >= sizeof key) return bad(c, QN_BAD_DATA, "$ref", "is too long");
-            key[length++] = letter;
-        }
-        key[length] = 0;
-        at = json_object_get(at, key);
-    }
-    if (!at || *name) return bad(c, QN_BAD_DATA, "$ref", "leads nowhere");
-    *found = at;
-    return QN_OK;
-}
-
-static qn_status visit_ref(converter *c, const char *name, qn_str *body)
-{
-    const json_t *schema;
-    waiting next = {.name = name};
+    waiting next = {.key = key, .schema = key};
     for (uint32_t i = 0; i < c->ref_count; i++)
-        if (strcmp(c->refs[i].name, name) == 0) {
+        if (c->refs[i].key == key) {
             qn__str_add(body, "r%u", c->refs[i].rule);
             return QN_OK;
         }
-    QN_TRY(find_ref(c, name, &schema));
+    if (is_joint) QN_TRY(qn__schema_merge(&c->merger, key, &next.schema));
     if (c->ref_count >= MOST_REFS)
         return bad(c, QN_UNSUPPORTED, "$ref", "leads to too many places");
     if (c->ref_count == c->ref_room) {
@@ -199,11 +180,17 @@ static qn_status visit_ref(converter *c, const char *name, qn_str *body)
         c->refs = refs;
         c->ref_room = room;
     }
-    next.schema = schema;
     QN_TRY(new_rule(c, &next.rule));
     c->refs[c->ref_count++] = next;
     qn__str_add(body, "r%u", next.rule);
     return QN_OK;
+}
+
+static qn_status visit_ref(converter *c, const char *name, qn_str *body)
+{
+    const json_t *schema;
+    QN_TRY(qn__schema_find(&c->merger, name, &schema));
+    return visit_later(c, schema, qn__schema_is_joint(schema), body);
 }
 
 static qn_status visit_any(converter *c, const char *key, const json_t *list, qn_str *body)
@@ -350,6 +337,14 @@ static qn_status visit_array(converter *c, const json_t *schema, qn_str *body)
     return QN_OK;
 }
 
+static qn_status visit_pattern(const converter *c, const char *pattern, qn_str *body)
+{
+    if (!pattern) return bad(c, QN_BAD_DATA, "pattern", "is no text");
+    qn_status status = qn__pattern_add(body, pattern);
+    return status == QN_OK ? QN_OK
+                           : qn__wrap(status, "%s: \"pattern\" %.200s: ", c->origin, pattern);
+}
+
 static qn_status visit_string(converter *c, const json_t *schema, qn_str *body)
 {
     static const char *const formats[] = {"date", "time", "uuid"};
@@ -359,6 +354,10 @@ static qn_status visit_string(converter *c, const json_t *schema, qn_str *body)
     QN_TRY(read_count(c, schema, "maxLength", &high));
     if (high >= 0 && high < low) return bad(c, QN_BAD_DATA, "maxLength", "is below minLength");
     bool sized = low > 0 || high >= 0;
+    const json_t *pattern = json_object_get(schema, "pattern");
+    if (pattern && (sized || format))
+        return bad(c, QN_UNSUPPORTED, "pattern", "beside a length or a format is not done");
+    if (pattern) return visit_pattern(c, json_string_value(pattern), body);
     if (format && sized) return bad(c, QN_UNSUPPORTED, "format", "beside a length is not done");
     for (size_t i = 0; format && i < 3; i++)
         if (strcmp(format, formats[i]) == 0) {
@@ -376,37 +375,65 @@ static qn_status visit_string(converter *c, const json_t *schema, qn_str *body)
     return QN_OK;
 }
 
-static qn_status read_bound(const converter *c, const json_t *schema, const char *key, int64_t add,
-                            int64_t *value, bool *given)
+/* The larger of several lower bounds, the smaller of upper ones. */
+static qn_status read_bound(const converter *c, const json_t *schema, const char *key, bool lower,
+                            int excluded, int64_t *value, bool *given)
 {
     const json_t *number = json_object_get(schema, key);
     if (!number) return QN_OK;
-    if (!json_is_integer(number) || llabs(json_integer_value(number)) > 100000000000000000)
+    double real = json_number_value(number);
+    if (!json_is_number(number) || fabs(real) > 1e17 || real != (double)(int64_t)real)
         return bad(c, QN_UNSUPPORTED, key, "is done for whole numbers up to 1e17 only");
-    int64_t bound = json_integer_value(number) + add;
-    if (!*given || (add > 0 ? bound > *value : bound < *value)) *value = bound;
+    int64_t bound = json_is_integer(number) ? json_integer_value(number) : (int64_t)real;
+    bound += excluded;
+    if (!*given || (lower ? bound > *value : bound < *value)) *value = bound;
     *given = true;
     return QN_OK;
+}
+
+/* Numbers with a fraction that is not zero, each between two whole ones: none is out of bounds that
+ * a whole number beside it is not. */
+static void add_fractions(qn_str *out, int64_t low, int64_t high)
+{
+    int64_t least = low > 0 ? low : 0, nearest = high < 0 ? -high : 0;
+    if (high - 1 >= least) {
+        qn__str_add(out, "| ( ");
+        add_naturals(out, least, high - 1);
+        qn__str_add(out, ") \".\" [0-9]{0,14} [1-9] ");
+    }
+    if (-low - 1 >= nearest) {
+        qn__str_add(out, "| \"-\" ( ");
+        add_naturals(out, nearest, -low - 1);
+        qn__str_add(out, ") \".\" [0-9]{0,14} [1-9] ");
+    }
 }
 
 static qn_status visit_number(converter *c, const json_t *schema, bool whole, qn_str *body)
 {
     static const char *const keys[] = {"minimum", "exclusiveMinimum", "maximum",
                                        "exclusiveMaximum"};
-    int64_t low = -999999999999999999, high = 999999999999999999;
-    bool given[2] = {false, false};
+    enum { ENDS = 2 };
+    const int64_t far = 999999999999999999;
+    int64_t whole_ends[ENDS] = {-far, far}, ends[ENDS] = {-far, far};
+    bool given[ENDS] = {false, false}, again[ENDS] = {false, false};
     for (int i = 0; i < 4; i++) {
-        if (!whole && json_object_get(schema, keys[i]))
-            return bad(c, QN_UNSUPPORTED, keys[i], "is done for integers only");
-        QN_TRY(read_bound(c, schema, keys[i],
-                          i == 1   ? 1
-                          : i == 3 ? -1
-                                   : 0,
-                          i < 2 ? &low : &high, &given[i / 2]));
+        int excluded = i == 1 ? 1 : i == 3 ? -1 : 0;
+        QN_TRY(read_bound(c, schema, keys[i], i < 2, excluded, &whole_ends[i / 2], &given[i / 2]));
+        QN_TRY(read_bound(c, schema, keys[i], i < 2, 0, &ends[i / 2], &again[i / 2]));
     }
-    if (low > high) return bad(c, QN_BAD_DATA, "maximum", "is below minimum");
-    if (given[0] || given[1]) add_integers(body, low, high);
-    else qn__str_add(body, whole ? "integer" : "number");
+    bool some_whole = whole_ends[0] <= whole_ends[1];
+    if (ends[0] > ends[1] || (!some_whole && (whole || ends[0] == ends[1])))
+        return bad(c, QN_BAD_DATA, "maximum", "is below minimum");
+    if (!given[0] && !given[1]) {
+        qn__str_add(body, whole ? "integer" : "number");
+        return QN_OK;
+    }
+    qn_str fractions = {0};
+    if (some_whole) add_integers(body, whole_ends[0], whole_ends[1]);
+    if (!whole) add_fractions(&fractions, ends[0], ends[1]);
+    qn__str_add(body, "%s", qn__str_text(&fractions) + (some_whole || !fractions.length ? 0 : 2));
+    body->failed |= fractions.failed;
+    qn__str_free(&fractions);
     return QN_OK;
 }
 
@@ -452,12 +479,9 @@ static bool is_in(const char *word, const char *const *list)
     return false;
 }
 
-/* Those that say nothing about what is valid; those done together with type; and those alone. */
+/* Beside notes: those done together with type; and those alone. */
 static qn_status check_keys(const converter *c, const json_t *schema)
 {
-    static const char *const said[] = {
-        "title",      "description", "default",     "examples", "$schema",   "$id", "$comment",
-        "deprecated", "$defs",       "definitions", "readOnly", "writeOnly", NULL};
     static const char *const typed[] = {"type",
                                         "properties",
                                         "required",
@@ -472,6 +496,7 @@ static qn_status check_keys(const converter *c, const json_t *schema)
                                         "exclusiveMinimum",
                                         "exclusiveMaximum",
                                         "format",
+                                        "pattern",
                                         NULL};
     static const char *const alone[] = {"$ref", "anyOf", "oneOf", "enum", "const", NULL};
     const char *key, *single = NULL;
@@ -481,7 +506,7 @@ static qn_status check_keys(const converter *c, const json_t *schema)
     json_object_foreach((json_t *)(uintptr_t)schema, key, value)
     {
         bool with_type = single && strcmp(key, "type") == 0 && (*single == 'e' || *single == 'c');
-        if (is_in(key, said) || with_type || (single && strcmp(key, single) == 0)) continue;
+        if (qn__schema_is_note(key) || with_type || (single && strcmp(key, single) == 0)) continue;
         if (!is_in(key, typed) && !is_in(key, alone))
             return bad(c, QN_UNSUPPORTED, key, "is a keyword that is not done");
         if (single)
@@ -501,6 +526,7 @@ static qn_status visit_keys(converter *c, const json_t *schema, qn_str *body)
     }
     if (!json_is_object(schema))
         return qn__fail(QN_BAD_DATA, "%s: a schema is an object of keywords, or true", c->origin);
+    if (qn__schema_is_joint(schema)) return visit_later(c, schema, true, body);
     QN_TRY(check_keys(c, schema));
     if (ref && !json_is_string(ref)) return bad(c, QN_BAD_DATA, "$ref", "is no text");
     if (ref) return visit_ref(c, json_string_value(ref), body);
@@ -525,10 +551,12 @@ qn_status qn_schema_to_grammar(const char *schema, size_t bytes, const char *ori
     json_t *root;
     *text = NULL;
     QN_TRY(qn__json_parse(schema, bytes, origin, &root));
-    converter c = {.root = root, .origin = origin, .place = ""};
+    converter c = {.origin = origin, .place = "", .merger = {.root = root, .origin = origin}};
+    c.merger.made = json_array();
     uint32_t rule;
     qn__str_add(&c.out, "root ::= r0\n");
-    qn_status status = child(&c, root, &rule);
+    qn_status status =
+        c.merger.made ? child(&c, root, &rule) : qn__fail(QN_OS_ERROR, "out of memory");
     for (uint32_t i = 0; status == QN_OK && i < c.ref_count; i++)
         status = visit(&c, c.refs[i].schema, c.refs[i].rule);
     qn__str_add(&c.out, "%s", common);
@@ -537,6 +565,7 @@ qn_status qn_schema_to_grammar(const char *schema, size_t bytes, const char *ori
     if (status == QN_OK && !*text) status = qn__fail(QN_OS_ERROR, "out of memory");
     qn__str_free(&c.out);
     free(c.refs);
+    json_decref(c.merger.made);
     json_decref(root);
     return status;
 }

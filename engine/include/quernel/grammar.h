@@ -28,10 +28,11 @@ QN_API void qn_grammar_destroy(qn_grammar **grammar);
 
 /* GBNF for JSON texts that are valid under a JSON schema: type, properties, required,
  * additionalProperties (a schema alone, or false), items, minItems, maxItems, minLength, maxLength,
- * minimum and maximum of integers (exclusive, too), format date, time, date-time and uuid, enum,
- * const, anyOf, oneOf (taken as anyOf), local $ref. Properties come in the order of the schema,
- * only those that it names; a space follows each : and comma. Free *text with qn_free.
- * QN_UNSUPPORTED names a keyword that is not done; QN_BAD_DATA: no schema. */
+ * pattern, minimum and maximum (exclusive, too; whole numbers), format date, time, date-time and
+ * uuid, enum, const, allOf, anyOf, oneOf (taken as anyOf), local $ref, also beside one another.
+ * Properties come in the order of the schema, only those that it names; a space follows each : and
+ * comma. Free *text with qn_free. QN_UNSUPPORTED names a keyword that is not done; QN_BAD_DATA: no
+ * schema. */
 QN_API qn_status qn_schema_to_grammar(const char *schema, size_t bytes, const char *origin,
                                       char **text) QN_MUST_USE;
 /* GBNF of any JSON object. */
