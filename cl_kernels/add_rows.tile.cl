@@ -13,20 +13,9 @@ add_rows_tile(QN_OUT(float, sum), QN_IN(QN_ELEM_Y, x), QN_IN(int, ids), const ul
     const int id = pids[row];
     const bool known = id >= 0 && id < count;
     const int some = column < cols ? (int)min((ulong)4, cols - column) : 0;
-    bool first = known;
-    for (ulong from = 0; from < row && first; from += QN_GROUP) {
-        qn_same_ids(mask, pids, id, from, row);
-        first = (mask[0] | mask[1]) == 0;
-    }
-    float4 part = (float4)(0.0f);
-    for (ulong from = row; from < rows && first; from += QN_GROUP) {
-        qn_same_ids(mask, pids, id, from, rows);
-        for (uint word = 0; word < 2; word++)
-            for (uint bits = mask[word]; bits != 0; bits &= bits - 1) {
-                const ulong r = from + word * 32 + 31 - clz(bits & (0 - bits));
-                if (some > 0) part = part + QN_LOADY(QN_AT(x) + r * cols + column, some);
-            }
-    }
+    const bool first = qn_is_first(mask, pids, id, known ? row : 0) && known;
+    const ulong end = first ? rows : row; /* every item comes to every barrier */
+    const float4 part = qn_sum_of_id(mask, pids, id, row, end, QN_AT(x), cols, column, some);
     __global float *at = QN_AT(sum) + (ulong)id * cols + column;
     if (first && some > 0) QN_STORE(QN_LOAD(at, some) + part, at, some);
 }

@@ -1,9 +1,6 @@
 /* Embedding for GPUs: lookups a float4 an item; the gradient by groups of 64 items, a group a (row,
- * strip of 256 columns). See embedding.clh for what it computes.
- *
- * The group of the first row with an id finds the later ones 64 at a time: each item compares one
- * id and sets its bit of a mask; all items then walk the bits upwards and add those rows to their
- * own four columns, so that an element's sum is one chain with rows ascending. */
+ * strip of 256 columns). See embedding.clh for what it computes. The
+ * group of the first row with an id adds them all (same_ids.clh). */
 #define QN_W 4
 #include "embedding.clh"
 
@@ -17,19 +14,8 @@ embedding_bwd_tile(QN_OUT(float, dtable), QN_IN(QN_ELEM_Y, dy), QN_IN(int, ids),
     const int id = pids[row];
     const bool known = id >= 0 && id < vocabulary;
     const int count = column < cols ? (int)min((ulong)4, cols - column) : 0;
-    bool first = known;
-    for (ulong from = 0; from < row && first; from += QN_GROUP) {
-        qn_same_ids(mask, pids, id, from, row);
-        first = (mask[0] | mask[1]) == 0;
-    }
-    float4 sum = (float4)(0.0f);
-    for (ulong from = row; from < rows && first; from += QN_GROUP) {
-        qn_same_ids(mask, pids, id, from, rows);
-        for (uint word = 0; word < 2; word++)
-            for (uint bits = mask[word]; bits != 0; bits &= bits - 1) {
-                const ulong r = from + word * 32 + 31 - clz(bits & (0 - bits));
-                if (count > 0) sum = sum + QN_LOADY(QN_AT(dy) + r * cols + column, count);
-            }
-    }
+    const bool first = qn_is_first(mask, pids, id, known ? row : 0) && known;
+    const ulong end = first ? rows : row; /* every item comes to every barrier */
+    const float4 sum = qn_sum_of_id(mask, pids, id, row, end, QN_AT(dy), cols, column, count);
     if (first && count > 0) QN_STORE(sum, QN_AT(dtable) + (ulong)id * cols + column, count);
 }

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <sched.h>
 
-enum { MOST = 16 };
+enum { USUAL = 16, MOST = 256 };
 
 typedef struct part {
     void (*work)(void *user, int64_t from, int64_t to);
@@ -28,10 +28,17 @@ static int cores(void)
 void qn__share(int64_t count, int64_t least, void (*work)(void *user, int64_t from, int64_t to),
                void *user)
 {
+    qn__share_on(0, count, least, work, user);
+}
+
+void qn__share_on(int threads, int64_t count, int64_t least,
+                  void (*work)(void *user, int64_t from, int64_t to), void *user)
+{
     pthread_t ids[MOST];
     part parts[MOST];
     int64_t n = count / (least > 0 ? least : 1);
-    if (n > cores()) n = cores();
+    if (threads <= 0) threads = cores() < USUAL ? cores() : USUAL;
+    if (n > threads) n = threads;
     if (n > MOST) n = MOST;
     if (n < 1) n = 1;
     int started = 0;

@@ -9,4 +9,8 @@
 void qn__share(int64_t count, int64_t least, void (*work)(void *user, int64_t from, int64_t to),
                void *user);
 
+/* The same on at most so many threads, up to 256; 0: as qn__share. */
+void qn__share_on(int threads, int64_t count, int64_t least,
+                  void (*work)(void *user, int64_t from, int64_t to), void *user);
+
 #endif

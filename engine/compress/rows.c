@@ -1,6 +1,7 @@
 #include "compress/rows.h"
 
 #include "base/check.h"
+#include "base/threads.h"
 #include "numeric/blocks.h"
 #include "numeric/half.h"
 
@@ -9,15 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_THREADS = 256, MESSAGE = 512, TASK = 1 << 14 /* elements, about */ };
+enum { MESSAGE = 512, LEAST = 1 << 14 /* elements a thread, about */ };
 
 typedef struct work {
     const qn_rows *rows;
-    int64_t first, count, step; /* rows; of a task */
+    int64_t first, count; /* rows */
     uint8_t *out;
     qn_row_sums *sums; /* [count] */
     pthread_mutex_t lock;
-    int64_t next;
     qn_status status; /* the first failure by row */
     int64_t failed;
     char message[MESSAGE];
@@ -90,43 +90,28 @@ static void note_failure(work *w, int64_t number, qn_status status)
         w->failed = number;
         strncpy(w->message, qn_last_error(), MESSAGE - 1);
     }
-    w->next = w->count; /* no more tasks */
     pthread_mutex_unlock(&w->lock);
 }
 
-static void *run(void *argument)
+static bool failed(work *w)
 {
-    work *w = argument;
-    const size_t row = (size_t)w->rows->row;
-    float *x = malloc(row * 2 * sizeof *x + 1);
-    if (!x) note_failure(w, 0, qn__fail(QN_OS_ERROR, "no memory for a row of %zu numbers", row));
-    while (x) {
-        pthread_mutex_lock(&w->lock);
-        const int64_t begin = w->next;
-        w->next = begin < w->count ? begin + w->step : begin;
-        pthread_mutex_unlock(&w->lock);
-        for (int64_t i = begin; i < begin + w->step && i < w->count; i++) {
-            qn_status status = convert_row(w, i, x, x + row);
-            if (status == QN_OK) continue;
-            note_failure(w, i, status);
-            break;
-        }
-        if (begin >= w->count) break;
-    }
-    free(x);
-    return NULL;
+    pthread_mutex_lock(&w->lock);
+    bool has = w->status != QN_OK;
+    pthread_mutex_unlock(&w->lock);
+    return has;
 }
 
-/* As many threads as there are tasks, this one among them. */
-static void run_all(work *w)
+static void run(void *user, int64_t from, int64_t to)
 {
-    pthread_t ids[MAX_THREADS];
-    int64_t tasks = (w->count + w->step - 1) / w->step;
-    int threads = w->rows->threads < MAX_THREADS ? w->rows->threads : MAX_THREADS, started = 0;
-    for (; started + 1 < threads && started + 1 < tasks; started++)
-        if (pthread_create(&ids[started], NULL, run, w) != 0) break;
-    run(w);
-    for (int i = 0; i < started; i++) pthread_join(ids[i], NULL);
+    work *w = user;
+    const size_t row = (size_t)w->rows->row;
+    float *x = malloc(row * 2 * sizeof *x + 1);
+    if (!x) note_failure(w, from, qn__fail(QN_OS_ERROR, "no memory for a row of %zu numbers", row));
+    for (int64_t i = from; x && i < to && !failed(w); i++) {
+        qn_status status = convert_row(w, i, x, x + row);
+        if (status != QN_OK) note_failure(w, i, status);
+    }
+    free(x);
 }
 
 qn_status qn__rows_convert(const qn_rows *rows, int64_t first, int64_t count, uint8_t *out,
@@ -134,12 +119,11 @@ qn_status qn__rows_convert(const qn_rows *rows, int64_t first, int64_t count, ui
 {
     work w = {.rows = rows, .first = first, .count = count, .out = out};
     if (count <= 0 || rows->row <= 0) return QN_OK;
-    w.step = rows->row < TASK ? TASK / rows->row : 1;
     w.sums = calloc((size_t)count, sizeof *w.sums);
     if (!w.sums)
         return qn__fail(QN_OS_ERROR, "no memory for the errors of %lld rows", (long long)count);
     pthread_mutex_init(&w.lock, NULL);
-    run_all(&w);
+    qn__share_on(rows->threads, count, rows->row < LEAST ? LEAST / rows->row : 1, run, &w);
     pthread_mutex_destroy(&w.lock);
     for (int64_t i = 0; i < count; i++) {
         sums->error += w.sums[i].error;

@@ -147,7 +147,9 @@ static int usage(void)
         "--as-cpu runs what is for CPUs on any device (a simulator), --as-gpu launches as on the "
         "slowest GPU; --loose does not compare "
         "variants;\n"
-        "--no-device checks shape rules, choices and recorded launches only.\n",
+        "--no-device checks shape rules, choices and recorded launches only; with --verbose it "
+        "prints "
+        "their programs.\n",
         stderr);
     return 64;
 }

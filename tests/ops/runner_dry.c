@@ -38,12 +38,14 @@ static const qn_caps imagined[] = {
      .base_align_bytes = 4},
 };
 
+static const char *device; /* for which is being recorded */
+
 /* Every file that a launch names is there, and has the kernel. */
 static void check_source(void *user, const char *file, const char *flags, const char *kernel)
 {
     test *t = user;
     char *source;
-    (void)flags;
+    if (t->options->verbose) printf("program for %s: %s %s\n", device, file, flags);
     if (qn__kernel_source(file, &source) != QN_OK) {
         test_fail(t, "%s: %s", file, qn_last_error());
         return;
@@ -95,6 +97,7 @@ void test_dry(test *t)
         bool backward = t->row->gradient == QN_GRAD_KERNEL && t->differentiable;
         for (int c = 0; c < 1 + backward; c++) {
             calls[c].caps = &imagined[i];
+            device = imagined[i].name;
             one_variant(t, &calls[c], NULL);
             for (const qn_variant *v = t->call.op->variants; v->name; v++) {
                 one_variant(t, &calls[c], v->name);

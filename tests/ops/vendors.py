@@ -230,7 +230,30 @@ def amx():
             yield kind, f"{what}_x86_amx_{kind}.cl"
 
 
+def quantized():
+    """Products with matrices in every format, of few rows and of many, alone, with bias and sum,
+    and three joined; the embedding; activations to 8 bits: what a GPU would run."""
+    lines = []
+    for kind in ("q8_0 q4_0 q4_1 q5_0 q5_1 q2_K q3_K q4_K q5_K q6_K iq4_nl iq4_xs mxfp4").split():
+        w = f"{kind}.panels"
+        for rows in (1, 128):
+            x = f"x=q8x[{rows},512]"
+            lines.append(f"qmatmul : {x} w={w}[256,512]")
+            lines.append(f"qmatmul : {x} w={w}[256,512] bias=f32[256] c=f32[{rows},256]")
+            lines.append(f"qmatmul : {x} w={w}[256,512] w2={w}[64,512] w3={w}[64,512]")
+        lines.append(f"qembedding : table={w}[256,512] ids=i32[7]")
+    lines += [f"quantize : x={kind}[4,512]" for kind in ("f32", "f16", "bf16")]
+    found = set()
+    for line in lines:
+        command = [build / "tests/op_runner", "--no-device", "--verbose", "--case", line]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        found |= set(re.findall(r"^program for a GPU: (\S+(?: -D\S+)*)", said, re.M))
+    return {program for program in found if not re.search(r"[.](wide|matrix)[.]cl", program)}
+
+
 def jobs(folder):
+    quants = quantized()
+    assert any(program.startswith("qmatmul.tile.cl") for program in quants)
     for kind, program in amx():
         yield "x86 AMX", x86, program, SEEN[f"AMX {kind}"]
     for vendor, (probes, compiler, units) in VENDORS.items():
@@ -242,7 +265,7 @@ def jobs(folder):
         assert not any(program.startswith("attention.cl") for program in mixed)
         found |= mixed
         assert not any(".wide.cl" in program for program in found)
-        for program in sorted(found | set(tiles())):
+        for program in sorted(found | quants | set(tiles())):
             rows = program.startswith(("layer_norm.tile.cl", "rms_norm.tile.cl"))
             yield vendor, compiler, program, SEEN.get(f"{vendor} rows", []) if rows else []
         for name, (unit, unit_compiler) in units.items():
