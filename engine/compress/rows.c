@@ -93,10 +93,11 @@ static void note_failure(work *w, int64_t number, qn_status status)
     pthread_mutex_unlock(&w->lock);
 }
 
-static bool failed(work *w)
+/* Has a row before this one failed? Then what comes of this one is of no use. */
+static bool failed_before(work *w, int64_t number)
 {
     pthread_mutex_lock(&w->lock);
-    bool has = w->status != QN_OK;
+    bool has = w->status != QN_OK && w->failed < number;
     pthread_mutex_unlock(&w->lock);
     return has;
 }
@@ -107,7 +108,7 @@ static void run(void *user, int64_t from, int64_t to)
     const size_t row = (size_t)w->rows->row;
     float *x = malloc(row * 2 * sizeof *x + 1);
     if (!x) note_failure(w, from, qn__fail(QN_OS_ERROR, "no memory for a row of %zu numbers", row));
-    for (int64_t i = from; x && i < to && !failed(w); i++) {
+    for (int64_t i = from; x && i < to && !failed_before(w, i); i++) {
         qn_status status = convert_row(w, i, x, x + row);
         if (status != QN_OK) note_failure(w, i, status);
     }

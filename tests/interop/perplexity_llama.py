@@ -36,17 +36,19 @@ def log_softmax(logits):
     return logits - top - np.log(np.exp(logits - top).sum(axis=-1, keepdims=True))
 
 
-def by_llama_cpp(path, text):
+def by_llama_cpp(path, text, context=CONTEXT):
     """log p of the scored places [chunks * places, vocabulary], and the tokens there."""
-    sizes = dict(n_ctx=CONTEXT, n_batch=CONTEXT, n_ubatch=CONTEXT, type_k=0, type_v=0)
+    sizes = dict(n_ctx=context, n_batch=context, n_ubatch=context, type_k=0, type_v=0)
     model = Llama(str(path), **sizes, flash_attn=False, logits_all=True, verbose=False)
     tokens = model.tokenize(text, add_bos=True, special=False)
-    first, rows, targets = CONTEXT // 2, [], []
-    for at in range(0, len(tokens) - CONTEXT + 1, CONTEXT):
-        chunk = [model.token_bos()] + tokens[at + 1 : at + CONTEXT]
+    first, rows, targets = context // 2, [], []
+    for at in range(0, len(tokens) - context + 1, context):
+        chunk = tokens[at : at + context]
+        if model.token_bos() >= 0:
+            chunk[0] = model.token_bos()
         model.reset()
         model.eval(chunk)
-        rows.append(log_softmax(np.array(model.scores[first : CONTEXT - 1])))
+        rows.append(log_softmax(np.array(model.scores[first : context - 1])))
         targets += chunk[first + 1 :]
     model.close()
     return np.concatenate(rows), np.array(targets)

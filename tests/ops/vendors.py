@@ -84,7 +84,12 @@ def nvidia(program, folder):
         return (said if code else ""), out.read_text() if code == 0 else "", 0, 0
     code, said = run([ptxas, "-arch=sm_80", "-v", out, "-o", os.devnull])
     spills = sum(numbers(r"(\d+) bytes spill stores", said))
-    return (said if code else ""), out.read_text(), spills, max(numbers(r"Used (\d+) reg", said))
+    return (
+        (said if code else ""),
+        out.read_text(),
+        spills,
+        max(numbers(r"Used (\d+) reg", said), default=0),
+    )
 
 
 def amd(program, folder, chip="gfx90a"):
