@@ -109,7 +109,8 @@ def amd_wmma(program, folder):
 
 
 def intel(program, folder, chip="dg2"):
-    options = " ".join(["-cl-std=CL1.2", "-DQN_HAS_FMA=1", f"-I{kernels}", *program[1:]])
+    language = [] if any("-cl-std=" in word for word in program) else ["-cl-std=CL1.2"]
+    options = " ".join([*language, "-DQN_HAS_FMA=1", f"-I{kernels}", *program[1:]])
     command = [ocloc, "compile", "-file", kernels / program[0], "-device", chip]
     command += ["-options", options, "-output", "out", "-output_no_suffix", "-out_dir", folder]
     code, said = run(command, cwd=folder)
@@ -170,6 +171,12 @@ SEEN = {
     "AMX int8": ["ldtilecfg", "tileloadd", "tdpbusd", "tilestored", "tilerelease"],
     "NVIDIA rows": ["shfl.sync.bfly", "ld.global.v4"],
     "AMD rows": ["ds_swizzle_b32", "global_load_dwordx4"],
+}
+# How each adds products of bytes (dot.clh), and what is then seen.
+DOTS = {
+    "NVIDIA": (" -DQN_DOT=1", ["dp4a.u32.s32"]),
+    "AMD": (" -DQN_DOT=3", ["v_dot4"]),
+    "Intel": (" -DQN_DOT=2 -cl-std=CL3.0", []),
 }
 EPILOGUE = "-DQN_FROM_C=0 -DQN_BIAS=1 -DQN_PRE=0 -DQN_ACT=1"
 LAYOUTS = ["-DQN_A_TURNED=0 -DQN_B_TURNED=0", "-DQN_A_TURNED=0 -DQN_B_TURNED=1"]
@@ -247,8 +254,11 @@ def quantized():
             if kind in ("q8_0", "q4_K"):
                 lines.append(f"qmatmul : {x} w={w}[256,512] bias=f32[256] c=f32[{rows},256]")
             lines.append(f"qmatmul : {x} w={w}[256,512] w2={w}[64,512] w3={w}[64,512]")
+            lines.append(f"qmatmul glu=silu out=q8x : {x} w={w}[64,512] w2={w}[64,512]")
         lines.append(f"qembedding : table={w}[256,512] ids=i32[7]")
     lines += [f"quantize : x={kind}[4,512]" for kind in ("f32", "f16", "bf16")]
+    lines.append("rms_norm out=q8x : x=f32[4,512] gamma=f32[512]")
+    lines.append("swiglu out=q8x : gate=f32[4,512] up=f32[4,512]")
     found = set()
     for line in lines:
         command = [build / "tests/op_runner", "--no-device", "--verbose", "--case", line]
@@ -274,7 +284,17 @@ def jobs(folder):
         assert not any(".wide.cl" in program for program in found)
         for program in sorted(found | quants | set(tiles())):
             rows = program.startswith(("layer_norm.tile.cl", "rms_norm.tile.cl"))
-            yield vendor, compiler, program, SEEN.get(f"{vendor} rows", []) if rows else []
+            rows = rows and "-DQN_SHUFFLE=0" not in program
+            seen = SEEN.get(f"{vendor} rows", []) if rows else []
+            if program.startswith("qmatmul.tile.cl"):
+                program, seen = program + DOTS[vendor][0], DOTS[vendor][1]
+            yield vendor, compiler, program, seen
+        for way in ("ptx", "amd", "khr"):
+            if f"-DQN_DOT={1 + ('ptx', 'khr', 'amd').index(way)}" in DOTS[vendor][0]:
+                language = " -cl-std=CL3.0" if way == "khr" else ""
+                yield vendor, compiler, f"probe_dot_{way}.cl{language}", DOTS[vendor][1]
+        if vendor == "AMD":
+            yield "AMD RDNA 3", amd_wmma, "probe_dot_amd11.cl", ["llvm.amdgcn.sudot4"]
         for name, (unit, unit_compiler) in units.items():
             for program in matrices(name, unit):
                 seen = [SEEN[name][0]] if program.startswith("peak") else SEEN[name]
