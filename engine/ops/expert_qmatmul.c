@@ -1,19 +1,16 @@
 /* Products with stacks of quantized matrices: the kernels of qmatmul, a group of which takes the
  * pairs of one expert. */
 #include "base/checked.h"
-#include "numeric/panels.h"
 #include "ops/expert.h"
+#include "ops/qmatmul.h"
 
 enum { X, W, ORDER, GROUPS, W2, PARTS = 3 };
-enum { FEW = 4, MANY_ROWS = 6, KEPT_ROWS = 128, TILE_ITEMS = 256 }; /* as in qmatmul.c */
 
 static qn_status shape_part(qn_call *call, int in, int part)
 {
     const qn_desc *w = &call->in[in].desc;
     QN_TRY(qn__check_rank(call, in, 3, 3));
-    QN_CHECK(qn__has_panels(w->dtype) && w->layout == QN_PANELS,
-             "expert_qmatmul: input w is %s%s; it must be a quantized format in panels",
-             qn_dtype_name(w->dtype), w->layout == QN_PANELS ? ".panels" : "");
+    QN_TRY(qn__check_panels(call, in));
     QN_TRY(qn__check_type_like(call, in, W));
     QN_TRY(qn__check_dim(call, in, 0, call->in[W].desc.shape.dim[0]));
     QN_TRY(qn__check_dim(call, in, 2, qn__cols(&call->in[X])));
@@ -51,23 +48,14 @@ static void cost(const qn_call *call, qn_cost *cost)
                 qn__expert_bytes(call, in, ORDER) - (double)qn__desc_bytes(&call->in[in].desc);
 }
 
-static const char *refuse_matrix(const qn_call *call)
-{
-    if (call->caps->type != QN_CPU) return "the device is not a CPU";
-    if (!qn__proven(call->caps, QN_PROBE_X86_VNNI))
-        return "probe x86_vnni is not proven on this device";
-    return NULL;
-}
-
 /* Grid: columns of each matrix by `unit`, pieces of `rows` pairs. */
 static qn_status launch(qn_exec *exec, const qn_call *call, const char *kernel, int rows_at_once,
                         const int64_t grid[3])
 {
     const qn_operand none = {0}, *parts[PARTS] = {&call->in[W], &call->in[W2], &none};
-    bool large = qn__desc_bytes(&call->in[W].desc) >= 1 << 18;
     qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=0 -DQN_FROM_C=0 -DQN_RT=%d%s%s",
                    (int)call->in[W].desc.dtype, rows_at_once, qn__exec_dot(call),
-                   large ? " -DQN_AHEAD=9216" : "");
+                   qn__ask_ahead(call, W));
     int64_t groups = 0;
     for (int part = 0; part < PARTS; part++) {
         qn__exec_tensor(exec, part < 2 ? &call->out[part] : &none);
@@ -88,13 +76,14 @@ static qn_status launch(qn_exec *exec, const qn_call *call, const char *kernel, 
 static qn_status fwd(qn_exec *exec, const qn_call *call)
 {
     int64_t rows = call->in[ORDER].desc.shape.dim[0], pairs = qn__expert_pairs(&call->in[ORDER]);
-    int few = rows > 1 ? FEW : 1; /* one row meets an expert once */
+    int few = rows > 1 ? QN_FEW_ROWS : 1; /* one row meets an expert once */
     if (call->variant->family == QN_PLAIN)
         return launch(exec, call, "qmatmul", 1, (int64_t[]){64, 1, 64});
     if (call->variant->family == QN_TILE)
-        return launch(exec, call, "qmatmul_tile", few, (int64_t[]){QN_PANEL, few, TILE_ITEMS});
-    if (pairs > FEW * call->in[W].desc.shape.dim[0])
-        return launch(exec, call, "qmatmul_many", MANY_ROWS, (int64_t[]){QN_PANEL, KEPT_ROWS, 1});
+        return launch(exec, call, "qmatmul_tile", few, (int64_t[]){QN_PANEL, few, QN_QTILE_ITEMS});
+    if (pairs > QN_FEW_ROWS * call->in[W].desc.shape.dim[0])
+        return launch(exec, call, "qmatmul_many", QN_MANY_ROWS,
+                      (int64_t[]){QN_PANEL, QN_KEPT_ROWS, 1});
     return launch(exec, call, "qmatmul_few", few, (int64_t[]){QN_PANEL, few, 1});
 }
 
@@ -102,9 +91,5 @@ const qn_op qn__op_expert_qmatmul = {
     .shape = shape,
     .cost = cost,
     .fwd = fwd,
-    .variants = (const qn_variant[]){{"matrix", QN_MATRIX, QN_CHAIN, refuse_matrix, NULL},
-                                     {"wide", QN_WIDE, QN_CHAIN, qn__refuse_wide, NULL},
-                                     {"tile", QN_TILE, QN_CHAIN, qn__refuse_tile, NULL},
-                                     {"plain", QN_PLAIN, QN_CHAIN, qn__refuse_never, NULL},
-                                     {0}},
+    .variants = QN_VARIANTS_QMATMUL,
 };

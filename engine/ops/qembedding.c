@@ -1,6 +1,5 @@
-#include "numeric/panels.h"
 #include "base/checked.h"
-#include "ops/exec.h"
+#include "ops/qmatmul.h"
 
 enum { TABLE, IDS };
 
@@ -9,9 +8,7 @@ static qn_status shape(qn_call *call)
     QN_TRY(qn__check_rank(call, TABLE, 2, 2));
     QN_TRY(qn__check_rank(call, IDS, 1, 1));
     const qn_desc *table = &call->in[TABLE].desc;
-    QN_CHECK(qn__has_panels(table->dtype) && table->layout == QN_PANELS,
-             "qembedding: input table is %s%s; it must be a quantized format in panels",
-             qn_dtype_name(table->dtype), table->layout == QN_PANELS ? ".panels" : "");
+    QN_TRY(qn__check_panels(call, TABLE));
     qn_shape y = {.rank = 2, .dim = {call->in[IDS].desc.shape.dim[0], table->shape.dim[1]}};
     qn__out_shape(call, 0, QN_F32, &y);
     return QN_OK;

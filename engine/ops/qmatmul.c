@@ -1,19 +1,11 @@
 /* Products with quantized matrices. A CPU unpacks a panel for a few rows in registers, for many
  * once in local memory; both add in one order. */
-#include "numeric/panels.h"
+#include "ops/qmatmul.h"
 #include "base/checked.h"
-#include "ops/exec.h"
 
-#define AHEAD " -DQN_AHEAD=9216"
 enum { X, W, BIAS, C, W2, PARTS = 3 };
 enum { GLU, OUT };
-enum {
-    FEW = 4,
-    MOST_FEW = 8,
-    MANY_ROWS = 6,
-    KEPT_ROWS = 128,
-    TILE_ITEMS = 256
-}; /* KEPT_ROWS as QN_KEPT */
+enum { MOST_FEW = 8 };
 
 /* The matrix, and its bias, of output `part`. */
 static int matrix_of(int part)
@@ -26,6 +18,29 @@ static int bias_of(int part)
     return part == 0 ? BIAS : 3 + 2 * part;
 }
 
+qn_status qn__check_panels(const qn_call *call, int in)
+{
+    const qn_op_row *row = qn__op_row(qn__op_id(call->op));
+    const qn_desc *w = &call->in[in].desc;
+    QN_CHECK(qn__has_panels(w->dtype) && w->layout == QN_PANELS,
+             "%s: input %s is %s%s; it must be a quantized format in panels", row->stem,
+             row->in[in].name, qn_dtype_name(w->dtype), w->layout == QN_PANELS ? ".panels" : "");
+    return QN_OK;
+}
+
+const char *qn__refuse_vnni(const qn_call *call)
+{
+    if (call->caps->type != QN_CPU) return "the device is not a CPU";
+    if (!qn__proven(call->caps, QN_PROBE_X86_VNNI))
+        return "probe x86_vnni is not proven on this device";
+    return NULL;
+}
+
+const char *qn__ask_ahead(const qn_call *call, int in)
+{
+    return qn__desc_bytes(&call->in[in].desc) >= 1 << 18 ? " -DQN_AHEAD=9216" : "";
+}
+
 static qn_status shape_part(qn_call *call, int part)
 {
     int in = matrix_of(part), bias = bias_of(part);
@@ -36,9 +51,7 @@ static qn_status shape_part(qn_call *call, int part)
     }
     const qn_desc *w = &call->in[in].desc;
     QN_TRY(qn__check_rank(call, in, 2, 2));
-    QN_CHECK(qn__has_panels(w->dtype) && w->layout == QN_PANELS,
-             "qmatmul: input w is %s%s; it must be a quantized format in panels",
-             qn_dtype_name(w->dtype), w->layout == QN_PANELS ? ".panels" : "");
+    QN_TRY(qn__check_panels(call, in));
     QN_TRY(qn__check_type_like(call, in, W));
     QN_TRY(qn__check_dim(call, in, 1, qn__cols(&call->in[X])));
     if (call->in[bias].there) {
@@ -114,23 +127,14 @@ static void cost(const qn_call *call, qn_cost *cost)
                    (double)qn__cols(&call->in[X]);
 }
 
-static const char *refuse_matrix(const qn_call *call)
-{
-    if (call->caps->type != QN_CPU) return "the device is not a CPU";
-    if (!qn__proven(call->caps, QN_PROBE_X86_VNNI))
-        return "probe x86_vnni is not proven on this device";
-    return NULL;
-}
-
 static void begin(qn_exec *exec, const qn_call *call, const char *kernel, int rows_at_once)
 {
-    bool large = qn__desc_bytes(&call->in[W].desc) >= 1 << 18;
     int biases = 0;
     for (int part = 0; part < PARTS; part++) biases |= call->in[bias_of(part)].there << part;
     qn__exec_begin(exec, call, kernel, "-DQN_B=%d -DQN_BIAS=%d -DQN_FROM_C=%d -DQN_RT=%d%s%s%s%s",
                    (int)call->in[W].desc.dtype, biases, call->in[C].there, rows_at_once,
-                   qn__exec_dot(call), large ? AHEAD : "", call->attr[GLU].i ? " -DQN_GLU=1" : "",
-                   call->attr[OUT].i ? " -DQN_Q8X=1" : "");
+                   qn__exec_dot(call), qn__ask_ahead(call, W),
+                   call->attr[GLU].i ? " -DQN_GLU=1" : "", call->attr[OUT].i ? " -DQN_Q8X=1" : "");
     for (int part = 0; part < PARTS; part++) {
         qn__exec_tensor(exec, &call->out[part]);
         qn__exec_tensor(exec, &call->in[matrix_of(part)]);
@@ -152,15 +156,15 @@ static qn_status fwd(qn_exec *exec, const qn_call *call)
     }
     int64_t panels = groups(call, QN_PANEL);
     if (call->variant->family == QN_TILE) {
-        int rt = rows > 1 ? FEW : 1;
+        int rt = rows > 1 ? QN_FEW_ROWS : 1;
         begin(exec, call, "qmatmul_tile", rt);
-        return qn__exec_run2(exec, panels, qn__ceil_div(rows, rt), TILE_ITEMS);
+        return qn__exec_run2(exec, panels, qn__ceil_div(rows, rt), QN_QTILE_ITEMS);
     }
     if (rows > MOST_FEW) {
-        begin(exec, call, "qmatmul_many", MANY_ROWS);
-        return qn__exec_run2(exec, panels, qn__ceil_div(rows, KEPT_ROWS), 1);
+        begin(exec, call, "qmatmul_many", QN_MANY_ROWS);
+        return qn__exec_run2(exec, panels, qn__ceil_div(rows, QN_KEPT_ROWS), 1);
     }
-    int at_once = rows > FEW ? MOST_FEW : rows > 1 ? FEW : 1;
+    int at_once = rows > QN_FEW_ROWS ? MOST_FEW : rows > 1 ? QN_FEW_ROWS : 1;
     begin(exec, call, "qmatmul_few", at_once);
     return qn__exec_run2(exec, panels, qn__ceil_div(rows, at_once), 1);
 }
@@ -169,9 +173,5 @@ const qn_op qn__op_qmatmul = {
     .shape = shape,
     .cost = cost,
     .fwd = fwd,
-    .variants = (const qn_variant[]){{"matrix", QN_MATRIX, QN_CHAIN, refuse_matrix, NULL},
-                                     {"wide", QN_WIDE, QN_CHAIN, qn__refuse_wide, NULL},
-                                     {"tile", QN_TILE, QN_CHAIN, qn__refuse_tile, NULL},
-                                     {"plain", QN_PLAIN, QN_CHAIN, qn__refuse_never, NULL},
-                                     {0}},
+    .variants = QN_VARIANTS_QMATMUL,
 };
