@@ -7,6 +7,7 @@
 #include "device/tuning.h"
 #include "model/weights.h"
 #include "train/metrics.h"
+#include "train/replicas.h"
 #include "train/timeline.h"
 
 #include <math.h>
@@ -373,6 +374,8 @@ static qn_status after_step(qn_trainer *t, qn_step_info *info)
 {
     const qn_train_options *o = t->options;
     bool last = t->step >= o->steps, best = false;
+    if (due(t->step, o->check_replicas) && t->comm->size > 1)
+        QN_TRY(qn__replicas_check(t->training, t->comm, t->step));
     if (due(t->step, o->eval_every) || last) {
         qn_status status = qn_trainer_validate(t, &info->val_loss);
         t->val_loss = info->val_loss;

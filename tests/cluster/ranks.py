@@ -20,7 +20,7 @@ import time
 import unittest
 
 BUILD = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build").resolve()
-USAGE, OS_ERROR, CANNOT_WRITE, RETRY = 64, 71, 73, 75
+USAGE, OS_ERROR, CANNOT_WRITE, RETRY, COMM_ERROR = 64, 71, 73, 75, 76
 STEPS = 12
 SEED = int(os.environ.get("QN_SEED", time.time_ns() % 1000000))
 WORDS = ["mill", "grain", "stone", "wheel", "flour", "water", "wind", "bread"]
@@ -241,6 +241,20 @@ class Many(Ranks):
         print(f"ended {time.time() - begin:.1f} s after it stood still", file=sys.stderr)
         for word in ("waited", "collective ", "stack ", "--resume"):
             self.assertIn(word, error)
+
+    def test_replicas(self):
+        """Three ranks of which one learns faster, as a faulty one might: it is named."""
+        self.check(3, only=("--check-replicas", "1"))
+        out = self.out("odd")
+        words = self.command(1, out, "--check-replicas", "3")
+        odd = self.command(1, out, "--check-replicas", "3", "--lr", "4e-3")
+        command = ["mpirun", "--oversubscribe", "-n", "1", *words, ":"]
+        command += ["-n", "1", *odd, ":", "-n", "1", *words]
+        run = subprocess.Popen(
+            command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        error = self.end(run, COMM_ERROR)
+        self.assertIn("step 3: rank 1 does not have the weights of the other ranks", error)
 
     def test_stop_file(self):
         out = self.out("out")
