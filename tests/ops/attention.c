@@ -98,8 +98,9 @@ const op_cases cases_attention = {
             " ranges=i32[7,4]",
             "attention : q=f32[2,4,64] k=f32[{s:511,512,513,1025},1,64] v=f32[{s},1,64]"
             " ranges=i32[2,4] slots=i32[{s}]",
-            "attention : q=f32[{r:1,17},8,{d:32,96,128,256}] k={t:f16,q8_0,q4_0}[70,{g:1,4},{d}]"
-            " v={t}[70,{g},{d}] ranges=i32[{r},4]",
+            "attention : q=f32[{r:1,17},8,{d:32,96,256}] k={t:f16,q8_0,q4_0}[70,4,{d}]"
+            " v={t}[70,4,{d}] ranges=i32[{r},4]",
+            "attention : q=f32[17,8,64] k={t:q8_0,q4_0}[70,1,64] v={t}[70,1,64] ranges=i32[17,4]",
             "attention soft_cap={0,2} : q={f32,f16,bf16}[3,6,32] k={t:f32,q8_0,q4_0}[41,2,32]"
             " v={t}[41,2,96] ranges=i32[3,4]",
             "attention : q=f32[3,4,36] k={t:f16,bf16}[70,2,36] v={t}[70,2,68] ranges=i32[3,4]",
